@@ -1,0 +1,1 @@
+//! Proof that data survives: markers that are seeded, mutated and compared.

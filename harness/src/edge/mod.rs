@@ -1,0 +1,1 @@
+//! The local site's proxy: a real nginx in a container, configured from the recipe's Traefik labels.

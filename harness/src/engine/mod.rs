@@ -1,0 +1,121 @@
+//! What changes the swarm. An engine says nothing of success: convergence is observed by
+//! [`crate::swarm`], the same for all engines.
+//!
+//! This room must not know: tests, verdicts.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::recipe::{AppDomain, CommitSha, Compose, RecipeName, StackName};
+
+/// One app: what stays the same from its first deploy to its removal.
+#[derive(Debug, Clone)]
+pub struct AppSpec {
+    pub recipe: RecipeName,
+    pub domain: AppDomain,
+    pub stack: StackName,
+    /// Held open by every child that changes the swarm, so that a reaper can wait for those too.
+    pub lock: Arc<std::os::fd::OwnedFd>,
+}
+
+/// One state of the app to deploy: a commit with its environment.
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    pub commit: CommitSha,
+    /// The version that is published for the commit; none: head, deployed with chaos.
+    pub version: Option<String>,
+    /// The recipe's files at that commit. Nothing else writes there.
+    pub tree: PathBuf,
+    /// Compose files, relative to `tree`, in the order of merging.
+    pub files: Vec<PathBuf>,
+    /// The app's `.env`, expanded: what the engine adds to the service `app`, too.
+    pub app_env: BTreeMap<String, String>,
+    /// Everything compose files are interpolated with: the app's `.env`, the exports of `abra.sh`,
+    /// `STACK_NAME`.
+    pub variables: BTreeMap<String, String>,
+    pub compose: Compose,
+    /// Images that are present and were built here, by name: deployed by id.
+    pub local_images: BTreeMap<String, String>,
+}
+
+/// A secret to insert before a deploy.
+#[derive(Clone)]
+pub struct SecretValue {
+    /// Full name in the swarm.
+    pub name: String,
+    pub value: Vec<u8>,
+}
+
+/// What a backup yielded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backup {
+    pub snapshot: String,
+    /// Bytes of file content.
+    pub bytes: u64,
+    pub files: u64,
+    /// What it holds: volume key and path below the volume's root (empty: all of it).
+    pub paths: Vec<BackedUpPath>,
+}
+
+/// A path that the backup labels cover.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackedUpPath {
+    /// Full name of the volume in the swarm.
+    pub volume: String,
+    /// Key of the volume in the compose file.
+    pub key: String,
+    /// Relative to the volume's root; empty: the whole volume.
+    pub path: String,
+    /// Whether the snapshot holds it, and whether it is a file there.
+    pub present: bool,
+    pub is_file: bool,
+}
+
+/// What a command in a service's container did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecOutput {
+    pub code: i64,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// `abra` or `stack`, for the record.
+    fn name(&self) -> &'static str;
+
+    /// Puts secrets into the swarm; one that is there already is a fault.
+    async fn insert_secrets(&self, app: &AppSpec, secrets: &[SecretValue]) -> Result<(), Fault>;
+
+    /// Deploys or redeploys; services that the deployment does not have are pruned. Returns once
+    /// the swarm has the new specs, without waiting for tasks.
+    async fn deploy(&self, app: &AppSpec, what: &Deployment) -> Result<(), Fault>;
+
+    /// Backs up what the labels of `what` cover: hooks, volumes, paths.
+    async fn backup(&self, app: &AppSpec, what: &Deployment) -> Result<Backup, Fault>;
+
+    /// Writes the snapshot back into the running app: hooks, overwriting, never wiping.
+    async fn restore(&self, app: &AppSpec, what: &Deployment, snapshot: &str) -> Result<(), Fault>;
+
+    /// Removes services, networks, configs and volumes of the app, as fast as is clean; env file
+    /// and secrets stay.
+    async fn remove_stack(&self, app: &AppSpec) -> Result<(), Fault>;
+
+    /// Removes everything that the app has: [`Engine::remove_stack`], then secrets and snapshots.
+    async fn remove(&self, app: &AppSpec) -> Result<(), Fault>;
+
+    /// Runs a command in the running container of a service, with no shell in between.
+    async fn exec(
+        &self,
+        app: &AppSpec,
+        service: &str,
+        command: &[String],
+        deadline: Duration,
+    ) -> Result<ExecOutput, Fault>;
+}

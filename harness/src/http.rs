@@ -1,0 +1,1 @@
+//! The one HTTP client: trusts what the site names, resolves the zone to the proxy.

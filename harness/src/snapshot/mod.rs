@@ -1,0 +1,1 @@
+//! A volume as a checked archive: backups of the stack engine, and warm snapshots.

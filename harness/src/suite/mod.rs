@@ -1,0 +1,1 @@
+//! What a recipe crate is written with.

@@ -1,0 +1,16 @@
+//! The record of a run.
+//!
+//! A run appends [`event::Event`]s to `events.jsonl` while it goes on; the [`record::Record`]
+//! (`result.json`) is a fold over them, and the verdict and the level are pure functions of the
+//! record. Everything that people read (terminal table, JUnit, HTML) is rendered from the record,
+//! so nothing downstream decides a verdict again.
+//!
+//! This crate must not know: Docker, a recipe's code, HTTP.
+
+pub mod event;
+pub mod outcome;
+pub mod record;
+
+pub use event::{Event, EventKind};
+pub use outcome::{Cause, Outcome, Source, Tier, Verdict};
+pub use record::Record;

@@ -1,0 +1,132 @@
+//! `result.json`, schema 1.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::event::{Base, Leftover, LintFinding};
+use crate::outcome::{Outcome, Source, Tier, Verdict};
+
+/// The version of the shape of [`Record`].
+pub const SCHEMA: u32 = 1;
+
+/// A whole run, as it is stored in `result.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Record {
+    pub schema: u32,
+    pub run_id: String,
+    pub recipe: String,
+    pub source: String,
+    /// Full sha of the commit under test; none if the run ended before it was known.
+    #[serde(rename = "ref")]
+    pub head: Option<String>,
+    pub head_version: Option<String>,
+    pub requested_ref: Option<String>,
+    pub base: Option<Base>,
+    pub no_base: Option<String>,
+    pub pr: u64,
+    pub engine: String,
+    pub site: String,
+    pub domain: Option<String>,
+    /// RFC 3339, UTC.
+    pub started: String,
+    pub finished: String,
+    pub verdict: Verdict,
+    /// The one line that explains the verdict.
+    pub verdict_reason: String,
+    /// 0 to 5; none for a partial run.
+    pub level: Option<u8>,
+    pub level_reason: String,
+    pub tiers: Vec<TierRecord>,
+    pub skipped_generic: Vec<Tier>,
+    pub lint: LintRecord,
+    pub settings: Map<String, Value>,
+    pub retries: Vec<RetryRecord>,
+    /// Tests that passed only on a second try.
+    pub flaky: Vec<String>,
+    pub repo_local: Vec<RepoLocalRecord>,
+    pub notes: Vec<String>,
+    pub teardown: TeardownRecord,
+    /// Milliseconds of each phase and operation.
+    pub phases_ms: BTreeMap<String, u64>,
+    /// What bears on the verdict and belongs to no tier: a lost session, a runner that failed.
+    pub faults: Vec<String>,
+    /// Who asked for the run to stop, if anybody did.
+    pub cancelled_by: Option<String>,
+    /// Start and length of each phase, operation and test, for the timeline.
+    pub timeline: Vec<Span>,
+}
+
+/// A stretch of the run, in milliseconds since its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Span {
+    /// `phase`, `operation`, `test` or `teardown`.
+    pub kind: String,
+    pub name: String,
+    pub tier: Option<Tier>,
+    pub start_ms: u64,
+    pub duration_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TierRecord {
+    pub name: Tier,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    pub duration_ms: u64,
+    pub operation: Option<OperationRecord>,
+    pub tests: Vec<TestRecord>,
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OperationRecord {
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    pub duration_ms: u64,
+    pub facts: Map<String, Value>,
+    pub evidence: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TestRecord {
+    pub name: String,
+    pub source: Source,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    pub duration_ms: u64,
+    pub evidence: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LintRecord {
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    pub by: String,
+    pub findings: Vec<LintFinding>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RetryRecord {
+    pub tier: Tier,
+    pub what: String,
+    pub why: String,
+    pub attempt: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RepoLocalRecord {
+    pub path: String,
+    pub ran: bool,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TeardownRecord {
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    pub residue: Vec<Leftover>,
+    pub duration_ms: u64,
+}
