@@ -20,6 +20,16 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+impl Event {
+    /// An event that happens now.
+    pub fn now(kind: EventKind) -> Self {
+        Self {
+            at: Timestamp::now(),
+            kind,
+        }
+    }
+}
+
 /// What is known of a run before anything is fetched.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunStarted {
@@ -45,6 +55,9 @@ pub struct RunStarted {
 }
 
 /// A trial that the runner was told to run.
+///
+/// A trial whose name (its last segment) begins with `0_` performs the tier's operation: it may
+/// report as any other, but it is no assertion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedTrial {
     pub tier: Tier,

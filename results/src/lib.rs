@@ -8,9 +8,20 @@
 //! This crate must not know: Docker, a recipe's code, HTTP.
 
 pub mod event;
+mod fold;
+pub mod html;
+pub mod junit;
+pub mod log;
 pub mod outcome;
 pub mod record;
+pub mod schema;
+pub mod table;
+mod text;
+pub mod verdict;
+pub mod write;
 
 pub use event::{Event, EventKind};
+pub use log::{EventLog, Follow, Problem, read_events};
 pub use outcome::{Cause, Outcome, Source, Tier, Verdict};
 pub use record::Record;
+pub use write::{read_result, write_all};

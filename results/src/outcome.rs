@@ -162,6 +162,33 @@ impl Outcome {
         }
     }
 
+    /// How bad it is: of two outcomes of the same thing, the one with the higher number counts.
+    pub(crate) fn badness(&self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Skip { .. } => 1,
+            Self::Unverified { cause, .. } => match cause {
+                Cause::Deselected => 2,
+                Cause::Absent => 3,
+                Cause::Base => 4,
+                Cause::Fail => 5,
+                Cause::Error => 6,
+            },
+            Self::Error { .. } => 7,
+            Self::Fail { .. } => 8,
+        }
+    }
+
+    /// The worse of two outcomes of the same thing; the first of two that are equally bad.
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        if other.badness() > self.badness() {
+            other
+        } else {
+            self
+        }
+    }
+
     /// Whether this outcome turns a run red: a failure, an error, or something that did not run
     /// because of one. `base`, `absent` and `deselected` cap the level instead.
     pub fn is_red(&self) -> bool {

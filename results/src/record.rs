@@ -39,6 +39,9 @@ pub struct Record {
     /// 0 to 5; none for a partial run.
     pub level: Option<u8>,
     pub level_reason: String,
+    /// The tiers asked for. Not all five named ones: a partial run, which has no level.
+    pub tiers_asked: Vec<Tier>,
+    /// The five named tiers in their order, then fresh where it applies.
     pub tiers: Vec<TierRecord>,
     pub skipped_generic: Vec<Tier>,
     pub lint: LintRecord,
@@ -52,11 +55,49 @@ pub struct Record {
     /// Milliseconds of each phase and operation.
     pub phases_ms: BTreeMap<String, u64>,
     /// What bears on the verdict and belongs to no tier: a lost session, a runner that failed.
-    pub faults: Vec<String>,
+    pub faults: Vec<RunFault>,
     /// Who asked for the run to stop, if anybody did.
     pub cancelled_by: Option<String>,
     /// Start and length of each phase, operation and test, for the timeline.
     pub timeline: Vec<Span>,
+}
+
+impl Record {
+    /// The record of one tier. The named tiers are always there; fresh only where it applies.
+    pub fn tier(&self, tier: Tier) -> Option<&TierRecord> {
+        self.tiers.iter().find(|record| record.name == tier)
+    }
+
+    /// Milliseconds from the start of the run to its end; 0 if either is no time.
+    pub fn elapsed_ms(&self) -> u64 {
+        let at = |text: &str| text.parse::<jiff::Timestamp>().ok();
+        match (at(&self.started), at(&self.finished)) {
+            (Some(started), Some(finished)) => {
+                u64::try_from(finished.duration_since(started).as_millis()).unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// Something that went wrong with the run itself. Each one makes a run an error at least.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunFault {
+    pub kind: RunFaultKind,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunFaultKind {
+    /// The session's keeper was gone before it had finished.
+    SessionLost,
+    /// The list of events ends before the run did: this record is of a part of it.
+    NotFinished,
+    /// A line of the events could not be read, so an outcome may be missing.
+    EventsUnreadable,
+    /// The runner said failure while nothing in the record is red.
+    RunnerFailed,
 }
 
 /// A stretch of the run, in milliseconds since its start.

@@ -1,0 +1,187 @@
+//! The tiers of a report: an overview, then each with its operation, tests and evidence.
+
+use std::path::{Component, Path};
+
+use base64::Engine as _;
+use maud::{Markup, html};
+
+use super::{Evidence, Find, facts, reason, status};
+use crate::outcome::{Outcome, Tier};
+use crate::record::{Record, TestRecord, TierRecord};
+use crate::text::{block, count, duration, line};
+use crate::verdict::is_assertion;
+
+pub(super) fn overview(record: &Record) -> Markup {
+    html! {
+        section #tiers {
+            h2 { "Tiers" }
+            div.scroll { table {
+                thead { tr {
+                    th scope="col" { "Tier" } th scope="col" { "Status" }
+                    th.number scope="col" { "Time" } th.number scope="col" { "Tests" } th scope="col" { "Why" }
+                } }
+                tbody {
+                    @for tier in &record.tiers {
+                        (row(tier.name.as_str(), &tier.outcome, tier.duration_ms, &tests_cell(tier)))
+                    }
+                    (row("lint", &record.lint.outcome, 0, ""))
+                    (row("teardown", &record.teardown.outcome, record.teardown.duration_ms, ""))
+                }
+            } }
+        }
+    }
+}
+
+fn row(name: &str, outcome: &Outcome, ms: u64, tests: &str) -> Markup {
+    html! {
+        tr {
+            th scope="row" { a href={ "#" (name) } { (name) } }
+            td { (status(outcome)) }
+            td.number { @if ms > 0 { (duration(ms)) } }
+            td.number { (tests) }
+            td { (line(outcome.reason().unwrap_or_default())) }
+        }
+    }
+}
+
+fn tests_cell(tier: &TierRecord) -> String {
+    let asserting = tier.tests.iter().filter(|test| is_assertion(test));
+    let (passed, all) = asserting.fold((0, 0), |(passed, all), test| {
+        (passed + usize::from(test.outcome == Outcome::Pass), all + 1)
+    });
+    match (passed, all) {
+        (_, 0) => String::new(),
+        (passed, all) if passed == all => all.to_string(),
+        (passed, all) => format!("{passed} of {all}"),
+    }
+}
+
+/// Each tier in its own section; those that did not pass are unfolded.
+pub(super) fn sections(record: &Record, find: Find<'_>) -> Markup {
+    html! {
+        @for tier in &record.tiers {
+            section id=(tier.name) {
+                h2 { (heading(tier.name)) " " (status(&tier.outcome)) @if tier.duration_ms > 0 { span.muted { " " (duration(tier.duration_ms)) } } }
+                (reason(&tier.outcome))
+                @for note in &tier.notes { p.muted { "Note: " (line(note)) } }
+                @if tier.operation.is_some() || !tier.tests.is_empty() {
+                    details open[tier.outcome.is_red()] {
+                        summary { (summary(tier)) }
+                        @if let Some(operation) = &tier.operation {
+                            h3 { "Operation " (status(&operation.outcome)) span.muted { " " (duration(operation.duration_ms)) } }
+                            // The tier's reason was said above; it is the same where the operation gave it.
+                            @if operation.outcome != tier.outcome { (reason(&operation.outcome)) }
+                            (facts(&operation.facts))
+                            (evidence(&operation.evidence, find))
+                        }
+                        @if !tier.tests.is_empty() {
+                            h3 { "Tests" }
+                            ul.tests { @for entry in &tier.tests { (test(entry, find)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn heading(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Install => "Install",
+        Tier::Upgrade => "Upgrade",
+        Tier::Backup => "Backup",
+        Tier::Restore => "Restore",
+        Tier::Custom => "Custom",
+        Tier::Fresh => "Fresh install of head",
+    }
+}
+
+fn summary(tier: &TierRecord) -> String {
+    let operation = tier.operation.as_ref().map(|_| "operation".to_owned());
+    let tests = (!tier.tests.is_empty()).then(|| count(tier.tests.len(), "test"));
+    let parts: Vec<_> = operation.into_iter().chain(tests).collect();
+    parts.join(" and ")
+}
+
+fn test(test: &TestRecord, find: Find<'_>) -> Markup {
+    html! {
+        li {
+            (status(&test.outcome)) " " span.name { (line(&test.name)) }
+            span.muted { " " (test.source) @if test.duration_ms > 0 { ", " (duration(test.duration_ms)) } }
+            (reason(&test.outcome))
+            (evidence(&test.evidence, find))
+        }
+    }
+}
+
+fn evidence(paths: &[String], find: Find<'_>) -> Markup {
+    html! { @for path in paths { (embedded(path, find(path))) } }
+}
+
+fn embedded(path: &str, found: Option<Evidence>) -> Markup {
+    match found {
+        Some(Evidence::Text { text, cut }) => html! {
+            details.evidence {
+                summary { (link(path)) @if cut { span.muted { " (its end; the link leads to all of it)" } } }
+                pre tabindex="0" { (block(&text)) }
+            }
+        },
+        Some(Evidence::Image { mime, bytes }) => {
+            let data = base64::engine::general_purpose::STANDARD.encode(bytes);
+            html! {
+                details.evidence open {
+                    summary { (link(path)) }
+                    img src={ "data:" (mime) ";base64," (data) } alt={ "Picture " (line(path)) };
+                }
+            }
+        }
+        Some(Evidence::LinkOnly) => html! { p.evidence { (link(path)) } },
+        None => html! { p.evidence.muted { code { (line(path)) } " is not there" } },
+    }
+}
+
+fn link(path: &str) -> Markup {
+    html! {
+        @if let Some(href) = href(path) { a href=(href) { code { (line(path)) } } }
+        @else { code { (line(path)) } }
+    }
+}
+
+/// A link to a file below the report's directory; none for a path that leads elsewhere.
+fn href(path: &str) -> Option<String> {
+    use std::fmt::Write;
+    // `./` in front: a first segment with a colon would be a scheme.
+    let mut href = ".".to_owned();
+    for part in Path::new(path).components() {
+        let Component::Normal(part) = part else {
+            return None;
+        };
+        href.push('/');
+        for byte in part.to_str()?.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                href.push(char::from(byte));
+            } else {
+                // Writing to a String can't fail.
+                let _ = write!(href, "%{byte:02X}");
+            }
+        }
+    }
+    (href.len() > 1).then_some(href)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("evidence/install/a b.log", Some("./evidence/install/a%20b.log"))]
+    #[case("javascript:alert(1)", Some("./javascript%3Aalert%281%29"))]
+    #[case("a?b#c", Some("./a%3Fb%23c"))]
+    #[case("../../etc/passwd", None)]
+    #[case("/etc/passwd", None)]
+    #[case("", None)]
+    fn a_link_stays_below_the_report(#[case] path: &str, #[case] link: Option<&str>) {
+        assert_eq!(href(path).as_deref(), link);
+    }
+}

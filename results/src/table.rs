@@ -1,0 +1,265 @@
+//! What a run ends with on a terminal: a table that one reads at a glance.
+//!
+//! Must not know: whether there is a terminal. Every text from outside is made inert first.
+
+use std::fmt::Write;
+
+use crate::outcome::{Outcome, Verdict};
+use crate::record::{Record, TierRecord};
+use crate::text::{count, duration, line, short};
+use crate::verdict::is_assertion;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    Never,
+    Always,
+}
+
+/// The table. `report` is where the report lies, as people can paste it.
+pub fn render(record: &Record, colour: Colour, report: Option<&str>) -> String {
+    let mut out = String::new();
+    let paint = Paint(colour);
+    // Writing to a String can't fail.
+    let _ = write_table(&mut out, record, &paint, report);
+    out
+}
+
+fn write_table(
+    out: &mut String,
+    record: &Record,
+    paint: &Paint,
+    report: Option<&str>,
+) -> std::fmt::Result {
+    let verdict = record.verdict.to_string().to_uppercase();
+    let code = verdict_code(record.verdict);
+    let took = duration(record.elapsed_ms());
+    let verdict = paint.with(code, &verdict);
+    writeln!(out, "{}  {verdict}  in {took}", line(&record.recipe))?;
+    writeln!(out, "  {}", line(&record.verdict_reason))?;
+    writeln!(out, "  {}", what(record))?;
+
+    writeln!(
+        out,
+        "\n  {}",
+        paint.with(DIM, &row("tier", "status", "time", "tests"))
+    )?;
+    for tier in &record.tiers {
+        let tests = tests_cell(tier);
+        let time = time_cell(tier.duration_ms);
+        status_row(out, paint, tier.name.as_str(), &tier.outcome, &time, &tests)?;
+    }
+    let findings = match record.lint.findings.len() {
+        0 => String::new(),
+        n => count(n, "finding"),
+    };
+    status_row(out, paint, "lint", &record.lint.outcome, "", &findings)?;
+    let time = time_cell(record.teardown.duration_ms);
+    status_row(out, paint, "teardown", &record.teardown.outcome, &time, "")?;
+
+    let level = record
+        .level
+        .map_or("none".to_owned(), |level| level.to_string());
+    writeln!(out, "\n  level {level}: {}", line(&record.level_reason))?;
+    section(out, "not a pass", &differs(record))?;
+    section(out, "notes", &notes(record))?;
+    if let Some(report) = report {
+        writeln!(out, "\n  report: {}", line(report))?;
+    }
+    Ok(())
+}
+
+/// Head and base in one line.
+fn what(record: &Record) -> String {
+    let version = |version: &Option<String>| {
+        version
+            .as_deref()
+            .map_or(String::new(), |v| format!(" ({})", line(v)))
+    };
+    let mut what = match &record.head {
+        Some(head) => format!("head {}{}", short(head), version(&record.head_version)),
+        None => "head unknown".to_owned(),
+    };
+    if let Some(base) = &record.base {
+        let _ = write!(
+            what,
+            ", from {} ({})",
+            line(&base.version),
+            line(&base.reason)
+        );
+    } else if let Some(reason) = &record.no_base {
+        let _ = write!(what, ", no base ({})", line(reason));
+    }
+    if record.pr > 0 {
+        let _ = write!(what, ", pull request {}", record.pr);
+    }
+    what
+}
+
+fn row(name: &str, status: &str, time: &str, tests: &str) -> String {
+    format!("{name:<9} {status:<10} {time:>12}  {tests}")
+        .trim_end()
+        .to_owned()
+}
+
+fn status_row(
+    out: &mut String,
+    paint: &Paint,
+    name: &str,
+    outcome: &Outcome,
+    time: &str,
+    tests: &str,
+) -> std::fmt::Result {
+    // Padded before it is coloured: escape sequences have no width.
+    let status = paint.with(outcome_code(outcome), &format!("{:<10}", outcome.word()));
+    let row = format!("{name:<9} {status} {time:>12}  {tests}");
+    writeln!(out, "  {}", row.trim_end())
+}
+
+fn time_cell(ms: u64) -> String {
+    if ms == 0 { String::new() } else { duration(ms) }
+}
+
+/// How many assertions there are, and how many of them passed where that is fewer.
+fn tests_cell(tier: &TierRecord) -> String {
+    let all: Vec<_> = tier
+        .tests
+        .iter()
+        .filter(|test| is_assertion(test))
+        .collect();
+    let passed = all
+        .iter()
+        .filter(|test| test.outcome == Outcome::Pass)
+        .count();
+    match (passed, all.len()) {
+        (_, 0) => String::new(),
+        (passed, all) if passed == all => all.to_string(),
+        (passed, all) => format!("{passed} of {all} passed"),
+    }
+}
+
+/// Everything that is not a pass, with its reason. A tier's reason is not said again where a test
+/// or the operation says it.
+fn differs(record: &Record) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut say = |name: &str, outcome: &Outcome| {
+        if let Some(reason) = outcome.reason() {
+            lines.push(format!(
+                "{}: {}: {}",
+                line(name),
+                outcome.word(),
+                line(reason)
+            ));
+        }
+    };
+    for tier in &record.tiers {
+        let operation = tier.operation.as_ref().map(|operation| &operation.outcome);
+        // Tests of an operation that did not pass all say the same: one line is enough.
+        let blocked = operation.is_some_and(|outcome| *outcome != Outcome::Pass);
+        if let Some(outcome) = operation {
+            say(tier.name.as_str(), outcome);
+        }
+        let mut said = blocked;
+        for test in &tier.tests {
+            let same =
+                blocked && !matches!(test.outcome, Outcome::Fail { .. } | Outcome::Error { .. });
+            if test.outcome != Outcome::Pass && !same {
+                said |= test.outcome.word() == tier.outcome.word();
+                say(&format!("{} {}", tier.name, test.name), &test.outcome);
+            }
+        }
+        if !said {
+            say(tier.name.as_str(), &tier.outcome);
+        }
+    }
+    say("lint", &record.lint.outcome);
+    say("teardown", &record.teardown.outcome);
+    let faults = record
+        .faults
+        .iter()
+        .map(|fault| format!("run: {}", line(&fault.text)));
+    lines.extend(faults);
+    lines
+}
+
+fn notes(record: &Record) -> Vec<String> {
+    let mut notes: Vec<_> = record.notes.iter().map(|note| line(note)).collect();
+    for tier in &record.tiers {
+        notes.extend(
+            tier.notes
+                .iter()
+                .map(|note| format!("{}: {}", tier.name, line(note))),
+        );
+    }
+    if !record.skipped_generic.is_empty() {
+        let tiers: Vec<_> = record
+            .skipped_generic
+            .iter()
+            .map(|tier| tier.as_str())
+            .collect();
+        notes.push(format!(
+            "generic assertions were opted out of: {}",
+            tiers.join(", ")
+        ));
+    }
+    for retry in &record.retries {
+        let (what, why) = (line(&retry.what), line(&retry.why));
+        notes.push(format!(
+            "{}: {what} was tried again (try {}): {why}",
+            retry.tier, retry.attempt
+        ));
+    }
+    for flaky in &record.flaky {
+        notes.push(format!("{}: passed only on a second try", line(flaky)));
+    }
+    for found in record.repo_local.iter().filter(|found| !found.ran) {
+        notes.push(format!(
+            "{} was found and not run: {}",
+            line(&found.path),
+            line(&found.reason)
+        ));
+    }
+    notes
+}
+
+fn section(out: &mut String, title: &str, lines: &[String]) -> std::fmt::Result {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n  {title}")?;
+    for line in lines {
+        writeln!(out, "    {line}")?;
+    }
+    Ok(())
+}
+
+const DIM: &str = "2";
+
+fn verdict_code(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "1;32",
+        Verdict::Fail => "1;31",
+        Verdict::Error => "1;35",
+        Verdict::Cancelled => "1;33",
+    }
+}
+
+fn outcome_code(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Pass => "32",
+        Outcome::Fail { .. } => "31",
+        Outcome::Skip { .. } => DIM,
+        Outcome::Unverified { .. } => "33",
+        Outcome::Error { .. } => "35",
+    }
+}
+
+struct Paint(Colour);
+
+impl Paint {
+    fn with(&self, code: &str, text: &str) -> String {
+        match self.0 {
+            Colour::Never => text.to_owned(),
+            Colour::Always => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+        }
+    }
+}

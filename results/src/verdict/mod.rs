@@ -1,0 +1,159 @@
+//! The rules of a verdict: pure functions of a record.
+//!
+//! Invariants: nothing happened is never a pass; another red outcome never makes a verdict or a
+//! level better; a run that did not finish is neither a pass nor a failure.
+//!
+//! Must not know: where the record comes from, how it is shown.
+
+mod level;
+mod tier;
+
+pub use level::level;
+pub use tier::{Selection, TierFacts, is_assertion, is_functional, tier_outcome};
+
+use crate::outcome::{Cause, Outcome, Tier, Verdict};
+use crate::record::{Record, RunFault, RunFaultKind, TierRecord};
+
+/// The verdict of a run and the one line that explains it: the first cause, not a symptom.
+pub fn run_verdict(record: &Record) -> (Verdict, String) {
+    if let Some(by) = &record.cancelled_by {
+        let reason = after_failure(record, format!("cancelled by {by}"));
+        return (Verdict::Cancelled, reason);
+    }
+    let failed = first(record, |outcome| matches!(outcome, Outcome::Fail { .. }));
+    let unfinished = fault(record, RunFaultKind::NotFinished);
+    if let (Some(tier), None) = (failed, unfinished) {
+        return (Verdict::Fail, say(tier));
+    }
+    if let Some(reason) = error_reason(record) {
+        return (Verdict::Error, reason);
+    }
+    (Verdict::Pass, pass_reason(record))
+}
+
+/// Whether nothing in the record is red: what a runner that failed disagrees with.
+pub fn all_green(record: &Record) -> bool {
+    !record.teardown.outcome.is_red()
+        && record.faults.is_empty()
+        && record.tiers.iter().all(|tier| !tier.outcome.is_red())
+}
+
+/// Why the run is an error, if it is one. A lost session comes first: tests that ended without a
+/// word are its symptoms. So does a list of events that ends too early.
+fn error_reason(record: &Record) -> Option<String> {
+    let lost = fault(record, RunFaultKind::SessionLost);
+    if let Some(fault) = lost.or_else(|| fault(record, RunFaultKind::NotFinished)) {
+        return Some(after_failure(record, fault.text.clone()));
+    }
+    let is_error = |outcome: &Outcome| matches!(outcome, Outcome::Error { .. });
+    let tier = first(record, is_error).or_else(|| {
+        first(record, |outcome| {
+            matches!(
+                outcome,
+                Outcome::Unverified {
+                    cause: Cause::Error | Cause::Fail,
+                    ..
+                }
+            )
+        })
+    });
+    if let Some(tier) = tier {
+        return Some(say(tier));
+    }
+    if let Some(reason) = record.teardown.outcome.reason()
+        && record.teardown.outcome.is_red()
+    {
+        return Some(format!("teardown: {reason}"));
+    }
+    if let Some(fault) = record.faults.first() {
+        return Some(fault.text.clone());
+    }
+    install_not_proven(record)
+}
+
+fn install_not_proven(record: &Record) -> Option<String> {
+    let Some(install) = record.tier(Tier::Install) else {
+        return Some("install never reported, so nothing is proven".to_owned());
+    };
+    let asserted = install
+        .tests
+        .iter()
+        .any(|test| is_assertion(test) && test.outcome == Outcome::Pass);
+    match &install.outcome {
+        Outcome::Pass if asserted => None,
+        Outcome::Pass => Some("install: nothing was asserted".to_owned()),
+        Outcome::Unverified {
+            cause: Cause::Deselected,
+            ..
+        } => Some(
+            "install was not asked for, and without it nothing is proven; ask for it too"
+                .to_owned(),
+        ),
+        _ => Some(format!("nothing is proven: {}", say(install))),
+    }
+}
+
+fn pass_reason(record: &Record) -> String {
+    let list = |wanted: &dyn Fn(&Outcome) -> bool| {
+        let names: Vec<_> = record
+            .tiers
+            .iter()
+            .filter(|tier| wanted(&tier.outcome))
+            .map(|tier| tier.name.as_str())
+            .collect();
+        names.join(", ")
+    };
+    let asserted = record
+        .tiers
+        .iter()
+        .flat_map(|tier| &tier.tests)
+        .filter(|test| is_assertion(test) && test.outcome == Outcome::Pass)
+        .count();
+    let noun = if asserted == 1 {
+        "assertion"
+    } else {
+        "assertions"
+    };
+    let passed = list(&|outcome| matches!(outcome, Outcome::Pass));
+    let mut reason = format!("{passed} passed, {asserted} {noun}");
+    let skipped = list(&|outcome| matches!(outcome, Outcome::Skip { .. }));
+    if !skipped.is_empty() {
+        reason.push_str(&format!("; does not apply: {skipped}"));
+    }
+    let unverified = list(&|outcome| matches!(outcome, Outcome::Unverified { .. }));
+    if !unverified.is_empty() {
+        reason.push_str(&format!("; not verified: {unverified}"));
+    }
+    reason
+}
+
+/// `reason`, and what had failed until then: a reader should not lose it.
+fn after_failure(record: &Record, reason: String) -> String {
+    match first(record, |outcome| matches!(outcome, Outcome::Fail { .. })) {
+        Some(tier) => format!("{reason}; before that, {}", say(tier)),
+        None => reason,
+    }
+}
+
+fn first(record: &Record, wanted: impl Fn(&Outcome) -> bool) -> Option<&TierRecord> {
+    record.tiers.iter().find(|tier| wanted(&tier.outcome))
+}
+
+fn fault(record: &Record, kind: RunFaultKind) -> Option<&RunFault> {
+    record.faults.iter().find(|fault| fault.kind == kind)
+}
+
+/// One line for a tier: `upgrade failed: …`.
+fn say(tier: &TierRecord) -> String {
+    say_outcome(tier.name.as_str(), &tier.outcome)
+}
+
+fn say_outcome(name: &str, outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Pass => format!("{name} passed"),
+        Outcome::Fail { reason } => format!("{name} failed: {reason}"),
+        Outcome::Skip { reason } => format!("{name} does not apply: {reason}"),
+        Outcome::Unverified { reason, .. } => format!("{name} was not verified: {reason}"),
+        Outcome::Error { reason } => format!("{name} met an error: {reason}"),
+    }
+}
