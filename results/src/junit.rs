@@ -1,14 +1,15 @@
 //! JUnit XML of a record: a suite a tier, for tools that know nothing else.
 //!
 //! An operation is a case of its suite; lint, teardown and the run's own faults are suites of
-//! their own, so that no red record makes a green report. `error` and what was not verified
-//! because of one are `<error>`; `fail` is `<failure>`; the rest is `<skipped>`, with its reason.
+//! their own, so that no red record makes a green report. `fail` is `<failure>`; `error` and what was not
+//! verified because of one are `<error>`; the rest is `<skipped>`, with its reason (what was not
+//! verified because of a failure, too: the failure is there already).
 
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::outcome::{Outcome, Source, Verdict};
+use crate::outcome::{Cause, Outcome, Source, Verdict};
 use crate::record::{Record, TierRecord};
 use crate::text;
 
@@ -96,7 +97,11 @@ fn status(outcome: &Outcome) -> TestCaseStatus {
     let kind = match outcome {
         Outcome::Pass => return TestCaseStatus::success(),
         Outcome::Fail { .. } => NonSuccessKind::Failure,
-        _ if outcome.is_red() => NonSuccessKind::Error,
+        Outcome::Error { .. }
+        | Outcome::Unverified {
+            cause: Cause::Error,
+            ..
+        } => NonSuccessKind::Error,
         _ => return skipped(outcome),
     };
     let mut status = TestCaseStatus::non_success(kind);

@@ -109,9 +109,11 @@ fn status_row(
     time: &str,
     tests: &str,
 ) -> std::fmt::Result {
-    // Padded before it is coloured: escape sequences have no width.
-    let status = paint.with(outcome_code(outcome), &format!("{:<10}", outcome.word()));
-    let row = format!("{name:<9} {status} {time:>12}  {tests}");
+    // Escape sequences have no width: only the bare word is coloured, then padded by hand.
+    let word = outcome.word();
+    let pad = " ".repeat(10_usize.saturating_sub(word.len()));
+    let status = paint.with(outcome_code(outcome), word);
+    let row = format!("{name:<9} {status}{pad} {time:>12}  {tests}");
     writeln!(out, "  {}", row.trim_end())
 }
 

@@ -2,32 +2,30 @@
 
 /// One line without escape sequences, control characters or characters that reorder text.
 pub(crate) fn line(text: &str) -> String {
-    clean(text, |c| if c.is_control() { ' ' } else { c })
+    clean(&text.replace(char::is_whitespace, " "))
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
 }
 
-/// The same for a block of text, whose line breaks and tabs stay.
+/// The same for a block of text, whose lines stay; a tab becomes four spaces.
 pub(crate) fn block(text: &str) -> String {
-    clean(&text.replace("\r\n", "\n"), |c| match c {
-        '\n' | '\t' => c,
-        '\r' => '\n',
-        _ if c.is_control() => ' ',
-        _ => c,
-    })
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    // Line by line: a sequence without an end must not swallow the rest.
+    let lines: Vec<_> = text.split('\n').map(clean).collect();
+    lines.join("\n")
 }
 
-fn clean(text: &str, map: impl Fn(char) -> char) -> String {
-    // The library's parser drops a lone CR, and takes C1 codes for text: hence the second step.
+fn clean(text: &str) -> String {
+    let text = text.replace('\t', "    ");
     let text = if text.contains('\u{1b}') {
         strip_ansi_escapes::strip_str(text)
     } else {
-        text.to_owned()
+        text
     };
     text.chars()
         .filter(|c| !is_reordering(*c) && !matches!(c, '\u{fffe}' | '\u{ffff}'))
-        .map(map)
+        .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
 }
 
@@ -74,7 +72,10 @@ mod tests {
 
     #[test]
     fn a_block_keeps_its_lines() {
-        assert_eq!(block("a\r\n\u{1b}[1mb\u{1b}[m\n\tc\u{8}"), "a\nb\n\tc ");
+        assert_eq!(
+            block("a\r\n\u{1b}[1mb\u{1b}[m\n\tc\0\n\u{1b}]0;no end\nd"),
+            "a\nb\n    c \n\nd"
+        );
     }
 
     #[rstest]

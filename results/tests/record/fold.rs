@@ -1,0 +1,137 @@
+use results::event::EventKind;
+use results::{Outcome, Record, Source, Tier, Verdict};
+
+use crate::sample::{self, Run, trial_ended, trial_started};
+
+#[test]
+fn no_events_at_all_are_an_error() {
+    let record = Record::from_events(&[]);
+    assert_eq!(record.verdict, Verdict::Error);
+    assert_eq!(
+        record.verdict_reason,
+        "the run did not finish; the last that is known: nothing, not even its start"
+    );
+}
+
+#[test]
+fn a_crash_is_an_error_that_says_what_was_going_on() {
+    let mut run = Run::whole();
+    run.good(Tier::Install, 3_200)
+        .push(EventKind::OperationStarted {
+            tier: Tier::Upgrade,
+        })
+        .push(EventKind::Waiting {
+            subject: "2 services".to_owned(),
+            status: "app 0/1".to_owned(),
+            elapsed_ms: 12_300,
+            deadline_ms: 600_000,
+        });
+    let record = run.record();
+    assert_eq!(record.verdict, Verdict::Error);
+    assert_eq!(
+        record.verdict_reason,
+        "the run did not finish; the last that is known: waiting for 2 services (app 0/1), 12 s"
+    );
+    assert_eq!(record.teardown.outcome, Outcome::error("never began"));
+    let upgrade = record.tier(Tier::Upgrade).unwrap();
+    assert_eq!(upgrade.outcome, Outcome::error("it began and never ended"));
+    let backup = record.tier(Tier::Backup).unwrap();
+    assert_eq!(backup.outcome.reason(), Some("upgrade met an error"));
+}
+
+#[test]
+fn a_failure_before_a_crash_is_kept_but_is_no_verdict() {
+    let mut run = Run::whole();
+    run.good(Tier::Install, 10)
+        .operation(Tier::Upgrade, Outcome::fail("rolled back"), 10);
+    let record = run.record();
+    assert_eq!(record.verdict, Verdict::Error);
+    assert_eq!(
+        record.verdict_reason,
+        "the run did not finish; the last that is known: operation upgrade ended; before that, upgrade failed: rolled back"
+    );
+}
+
+#[test]
+fn a_cancelled_run_whose_teardown_never_ended_is_cancelled_with_a_red_teardown() {
+    let mut run = Run::whole();
+    run.push(EventKind::CancelRequested {
+        by: "a person".to_owned(),
+    })
+    .push(EventKind::TeardownStarted);
+    let record = run.record();
+    assert_eq!(record.verdict, Verdict::Cancelled);
+    assert_eq!(
+        record.teardown.outcome,
+        Outcome::error("began and never ended")
+    );
+}
+
+#[test]
+fn a_test_that_passes_on_a_second_try_is_flaky() {
+    let mut run = sample::all_pass();
+    let name = "services_converged";
+    run.push(trial_ended(
+        Tier::Install,
+        Source::Generic,
+        name,
+        Outcome::fail("502"),
+    ))
+    .push(trial_ended(
+        Tier::Install,
+        Source::Generic,
+        name,
+        Outcome::Pass,
+    ));
+    let record = run.record();
+    assert_eq!(record.verdict, Verdict::Pass);
+    assert_eq!(record.flaky, ["install::services_converged"]);
+}
+
+#[test]
+fn a_first_try_that_ended_without_a_word_makes_a_test_flaky() {
+    let mut run = Run::of(&[Tier::Install]);
+    run.operation(Tier::Install, Outcome::Pass, 10)
+        .push(trial_started(Tier::Install, Source::Generic, "answers"))
+        .test(Tier::Install, Source::Generic, "answers", Outcome::Pass)
+        .end(&[], true);
+    assert_eq!(run.record().flaky, ["install::answers"]);
+}
+
+#[test]
+fn of_two_outcomes_of_an_operation_the_worse_counts() {
+    let mut run = Run::of(&[Tier::Install]);
+    run.operation(Tier::Install, Outcome::fail("crash loop"), 10)
+        .good(Tier::Install, 10)
+        .end(&[], true);
+    assert_eq!(run.record().verdict, Verdict::Fail);
+}
+
+#[test]
+fn phases_and_spans_add_up() {
+    let record = sample::all_pass().record();
+    let phases: Vec<_> = record
+        .phases_ms
+        .iter()
+        .map(|(name, ms)| format!("{name} {ms}"))
+        .collect();
+    assert_eq!(
+        phases,
+        [
+            "backup 300",
+            "fetch 400",
+            "fresh 3100",
+            "install 3200",
+            "restore 200",
+            "teardown 600",
+            "upgrade 7800"
+        ]
+    );
+    let upgrade = record
+        .timeline
+        .iter()
+        .find(|span| span.name == "upgrade")
+        .unwrap();
+    assert_eq!((upgrade.start_ms, upgrade.duration_ms), (3_840, 7_800));
+    assert_eq!(record.tier(Tier::Upgrade).unwrap().duration_ms, 8_040);
+}

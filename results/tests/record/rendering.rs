@@ -1,0 +1,431 @@
+use results::event::{EventKind, Leftover, PlannedTrial};
+use results::html::{self, Evidence};
+use results::table::{self, Colour};
+use results::{Outcome, Record, Source, Tier, junit};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::sample::{self, Run};
+
+fn table_of(run: Run) -> String {
+    table::render(
+        &run.record(),
+        Colour::Never,
+        Some("runs/custom-html-7f3a/report.html"),
+    )
+}
+
+#[test]
+fn the_table_of_each_kind_of_run() {
+    insta::assert_snapshot!(table_of(sample::all_pass()), @"
+    custom-html  PASS  in 16.9 s
+      install, upgrade, backup, restore, custom, fresh passed, 11 assertions
+      head 4be1c2d9a077 (1.11.0+1.29.0), from 1.10.0+1.28.0 (the newest tag that is an ancestor of head), pull request 7
+
+      tier      status             time  tests
+      install   pass              3.4 s  2
+      upgrade   pass              8.0 s  2
+      backup    pass             540 ms  2
+      restore   pass             440 ms  2
+      custom    pass             120 ms  1
+      fresh     pass              3.3 s  2
+      lint      pass
+      teardown  pass             600 ms
+
+      level 5: every rung passed
+
+      report: runs/custom-html-7f3a/report.html
+    ");
+    insta::assert_snapshot!(table_of(sample::upgrade_failed()), @"
+    custom-html  FAIL  in 46.9 s
+      upgrade failed: the update of service app was rolled back: the new task never became healthy
+      head 4be1c2d9a077 (1.11.0+1.29.0), from 1.10.0+1.28.0 (the newest tag that is an ancestor of head), pull request 7
+
+      tier      status             time  tests
+      install   pass              3.4 s  2
+      upgrade   fail             42.1 s  0 of 1 passed
+      backup    unverified       120 ms  0 of 1 passed
+      restore   unverified       120 ms  0 of 1 passed
+      custom    unverified       120 ms  0 of 1 passed
+      lint      pass
+      teardown  pass             600 ms
+
+      level 1: upgrade failed: the update of service app was rolled back: the new task never became healthy
+
+      not a pass
+        upgrade: fail: the update of service app was rolled back: the new task never became healthy
+        backup: unverified: head is not live: upgrade failed
+        restore: unverified: head is not live: upgrade failed
+        custom unknown_path_is_404: unverified: head is not live: upgrade failed
+
+      report: runs/custom-html-7f3a/report.html
+    ");
+    insta::assert_snapshot!(table_of(sample::no_deployable_base()), @"
+    custom-html  PASS  in 8.8 s
+      install, backup, restore, custom passed, 7 assertions; not verified: upgrade
+      head 4be1c2d9a077 (1.11.0+1.29.0), from 1.10.0+1.28.0 (the newest tag that is an ancestor of head), pull request 7
+
+      tier      status             time  tests
+      install   pass              6.6 s  2
+      upgrade   unverified       120 ms  0 of 1 passed
+      backup    pass             540 ms  2
+      restore   pass             440 ms  2
+      custom    pass             120 ms  1
+      lint      pass
+      teardown  pass             600 ms
+
+      level 1: upgrade was not verified: base 1.10.0+1.28.0 can't be deployed: no such image docker.example/nginx:1.28
+
+      not a pass
+        upgrade: unverified: base 1.10.0+1.28.0 can't be deployed: no such image docker.example/nginx:1.28
+
+      report: runs/custom-html-7f3a/report.html
+    ");
+    insta::assert_snapshot!(table_of(sample::not_backup_capable()), @"
+    custom-html  PASS  in 16.0 s
+      install, upgrade, custom, fresh passed, 7 assertions; does not apply: backup, restore
+      head 4be1c2d9a077 (1.11.0+1.29.0), from 1.10.0+1.28.0 (the newest tag that is an ancestor of head), pull request 7
+
+      tier      status             time  tests
+      install   pass              3.4 s  2
+      upgrade   pass              8.0 s  2
+      backup    skip             120 ms  0 of 1 passed
+      restore   skip
+      custom    pass             120 ms  1
+      fresh     pass              3.3 s  2
+      lint      pass
+      teardown  pass             600 ms
+
+      level 5: backup does not apply: no service has the label backupbot.backup
+
+      not a pass
+        backup: skip: no service has the label backupbot.backup
+        restore: skip: no service has the label backupbot.backup
+
+      report: runs/custom-html-7f3a/report.html
+    ");
+    insta::assert_snapshot!(table_of(sample::cancelled()), @"
+    custom-html  CANCELLED  in 6.4 s
+      cancelled by the CI engine
+      head 4be1c2d9a077 (1.11.0+1.29.0), from 1.10.0+1.28.0 (the newest tag that is an ancestor of head), pull request 7
+
+      tier      status             time  tests
+      install   pass              3.4 s  2
+      upgrade   unverified
+      backup    unverified
+      restore   unverified
+      custom    unverified
+      lint      unverified
+      teardown  pass             600 ms
+
+      level 1: upgrade was not verified: it began and never ended, for the run was cancelled
+
+      not a pass
+        upgrade: unverified: it began and never ended, for the run was cancelled
+        backup: unverified: upgrade met an error
+        restore: unverified: upgrade met an error
+        custom: unverified: upgrade met an error
+        lint: unverified: lint never reported
+
+      report: runs/custom-html-7f3a/report.html
+    ");
+    insta::assert_snapshot!(table_of(sample::residue()), @"
+    custom-html  ERROR  in 16.9 s
+      teardown: left behind: volume cust-0f3a9c_ci_test_content
+      head 4be1c2d9a077 (1.11.0+1.29.0), from 1.10.0+1.28.0 (the newest tag that is an ancestor of head), pull request 7
+
+      tier      status             time  tests
+      install   pass              3.4 s  2
+      upgrade   pass              8.0 s  2
+      backup    pass             540 ms  2
+      restore   pass             440 ms  2
+      custom    pass             120 ms  1
+      fresh     pass              3.3 s  2
+      lint      pass
+      teardown  error            600 ms
+
+      level 5: every rung passed
+
+      not a pass
+        teardown: error: left behind: volume cust-0f3a9c_ci_test_content
+
+      report: runs/custom-html-7f3a/report.html
+    ");
+    insta::assert_snapshot!(table_of(sample::no_functional_tests()), @"
+    custom-html  PASS  in 16.8 s
+      install, upgrade, backup, restore, fresh passed, 10 assertions; not verified: custom
+      head 4be1c2d9a077 (1.11.0+1.29.0), from 1.10.0+1.28.0 (the newest tag that is an ancestor of head), pull request 7
+
+      tier      status             time  tests
+      install   pass              3.4 s  2
+      upgrade   pass              8.0 s  2
+      backup    pass             540 ms  2
+      restore   pass             440 ms  2
+      custom    unverified
+      fresh     pass              3.3 s  2
+      lint      fail                     1 finding
+      teardown  pass             600 ms
+
+      level 3: custom was not verified: the recipe has no functional tests of its own
+
+      not a pass
+        custom: unverified: the recipe has no functional tests of its own
+        lint: fail: the recipe has no README
+
+      report: runs/custom-html-7f3a/report.html
+    ");
+}
+
+#[test]
+fn colour_adds_nothing_but_colour() {
+    let record = sample::upgrade_failed().record();
+    let coloured = table::render(&record, Colour::Always, None);
+    assert!(coloured.contains("\u{1b}[31mfail\u{1b}[0m"), "{coloured}");
+    let plain: String = coloured
+        .split('\u{1b}')
+        .enumerate()
+        .map(|(n, part)| {
+            if n == 0 {
+                part
+            } else {
+                part.split_once('m').unwrap().1
+            }
+        })
+        .collect();
+    assert_eq!(plain, table::render(&record, Colour::Never, None));
+}
+
+#[test]
+fn junit_of_a_failed_upgrade() {
+    let xml = junit::render(&sample::upgrade_failed().record()).unwrap();
+    insta::assert_snapshot!(xml, @r#"
+    <?xml version="1.0" encoding="UTF-8"?>
+    <testsuites name="custom-html custom-html-7f3a" tests="13" skipped="6" failures="2" errors="0" time="46.920">
+        <testsuite name="install" tests="3" skipped="0" errors="0" failures="0" time="3.440">
+            <testcase name="operation" classname="install" time="3.200"/>
+            <testcase name="services_converged" classname="install.generic" time="0.120"/>
+            <testcase name="page_survives" classname="install.overlay" time="0.120"/>
+        </testsuite>
+        <testsuite name="upgrade" tests="2" skipped="1" errors="0" failures="1" time="42.120">
+            <testcase name="operation" classname="upgrade" time="42.000">
+                <failure message="the update of service app was rolled back: the new task never became healthy" type="fail">the update of service app was rolled back: the new task never became healthy</failure>
+            </testcase>
+            <testcase name="head_is_live" classname="upgrade.generic" time="0.120">
+                <skipped message="upgrade failed" type="unverified"/>
+            </testcase>
+        </testsuite>
+        <testsuite name="backup" tests="2" skipped="2" errors="0" failures="0" time="0.120">
+            <testcase name="operation" classname="backup" time="0.000">
+                <skipped message="head is not live: upgrade failed" type="unverified"/>
+            </testcase>
+            <testcase name="services_converged" classname="backup.generic" time="0.120">
+                <skipped message="head is not live: upgrade failed" type="unverified"/>
+            </testcase>
+        </testsuite>
+        <testsuite name="restore" tests="2" skipped="2" errors="0" failures="0" time="0.120">
+            <testcase name="operation" classname="restore" time="0.000">
+                <skipped message="head is not live: upgrade failed" type="unverified"/>
+            </testcase>
+            <testcase name="services_converged" classname="restore.generic" time="0.120">
+                <skipped message="head is not live: upgrade failed" type="unverified"/>
+            </testcase>
+        </testsuite>
+        <testsuite name="custom" tests="1" skipped="1" errors="0" failures="0" time="0.120">
+            <testcase name="unknown_path_is_404" classname="custom.custom" time="0.120">
+                <skipped message="head is not live: upgrade failed" type="unverified"/>
+            </testcase>
+        </testsuite>
+        <testsuite name="lint" tests="1" skipped="0" errors="0" failures="0">
+            <testcase name="lint" classname="lint"/>
+        </testsuite>
+        <testsuite name="teardown" tests="1" skipped="0" errors="0" failures="0">
+            <testcase name="leaves nothing" classname="teardown"/>
+        </testsuite>
+        <testsuite name="run" tests="1" skipped="0" errors="0" failures="1">
+            <testcase name="verdict" classname="run">
+                <failure message="upgrade failed: the update of service app was rolled back: the new task never became healthy" type="fail"/>
+            </testcase>
+        </testsuite>
+    </testsuites>
+    "#);
+}
+
+#[rstest]
+#[case::all_pass(sample::all_pass(), 0)]
+#[case::no_deployable_base(sample::no_deployable_base(), 0)]
+#[case::residue(sample::residue(), 1)]
+#[case::cancelled(sample::cancelled(), 1)]
+fn junit_is_red_exactly_if_the_run_is(#[case] run: Run, #[case] least: usize) {
+    let xml = junit::render(&run.record()).unwrap();
+    let report = quick_junit::Report::deserialize_from_str(&xml).unwrap();
+    let red = report.failures + report.errors;
+    assert!(if least == 0 { red == 0 } else { red >= least }, "{xml}");
+}
+
+const HOSTILE: &str = "\u{1b}[31m\u{1b}]0;owned\u{7}</script></style><script>alert(1)</script>\
+    \"'><img src=x onerror=alert(1)>]]>&amp;\u{202e}\u{9b}2J\0\u{ffff}\r\n<!-- ";
+
+/// A record that has everything, with every text in it hostile that the types leave free.
+fn hostile() -> Record {
+    let mut run = sample::upgrade_failed();
+    let planned = PlannedTrial {
+        tier: Tier::Fresh,
+        name: "head_installs".to_owned(),
+        source: Source::Generic,
+    };
+    run.events[0].kind = sample::started(&Tier::NAMED, vec![planned]);
+    let evidence = vec![
+        "javascript:alert(1)".to_owned(),
+        "evidence/app.log".to_owned(),
+    ];
+    run.push(EventKind::TrialEnded {
+        tier: Tier::Install,
+        name: "answers".to_owned(),
+        source: Source::RepoLocal,
+        outcome: Outcome::error("no answer"),
+        duration_ms: 3,
+        evidence,
+    });
+    for tier in [None, Some(Tier::Install)] {
+        run.push(EventKind::Note {
+            tier,
+            text: "note".to_owned(),
+        });
+    }
+    run.push(EventKind::Retry {
+        tier: Tier::Install,
+        what: "pull".to_owned(),
+        why: "429".to_owned(),
+        attempt: 2,
+    });
+    run.push(EventKind::RepoLocal {
+        path: "tests/test_x.py".to_owned(),
+        ran: false,
+        reason: "not on the list".to_owned(),
+    });
+    run.push(EventKind::SessionLost {
+        reason: "killed".to_owned(),
+    });
+    run.lint(Outcome::fail("finding"));
+    run.push(EventKind::TeardownEnded {
+        duration_ms: 1,
+        residue: vec![Leftover {
+            kind: "volume".to_owned(),
+            name: "data".to_owned(),
+        }],
+        errors: vec!["no answer".to_owned()],
+    });
+    let mut record = run.record();
+    record.flaky = vec!["install::a".to_owned()];
+    record.no_base = Some("none".to_owned());
+    record
+        .settings
+        .insert(HOSTILE.to_owned(), json!({ HOSTILE: [HOSTILE] }));
+    record.phases_ms.insert(HOSTILE.to_owned(), 3);
+
+    let value = serde_json::to_value(&record).unwrap();
+    let mut paths = Vec::new();
+    text_paths(&value, String::new(), &mut paths);
+    let mut value = value;
+    let mut changed = 0;
+    for path in paths {
+        let before = value.clone();
+        let text = value.pointer_mut(&path).unwrap();
+        *text = json!(format!("{HOSTILE}{}", text.as_str().unwrap()));
+        // What is no longer a record was no free text: a status, a tier.
+        match serde_json::from_value::<Record>(value.clone()) {
+            Ok(_) => changed += 1,
+            Err(_) => value = before,
+        }
+    }
+    assert!(changed > 60, "only {changed} texts were made hostile");
+    serde_json::from_value(value).unwrap()
+}
+
+fn text_paths(value: &Value, path: String, paths: &mut Vec<String>) {
+    match value {
+        Value::String(_) => paths.push(path),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                text_paths(item, format!("{path}/{index}"), paths);
+            }
+        }
+        Value::Object(map) => {
+            for (key, item) in map {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                text_paths(item, format!("{path}/{key}"), paths);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn hostile_text_is_inert_on_a_terminal() {
+    let text = table::render(&hostile(), Colour::Never, Some(HOSTILE));
+    let bad: Vec<_> = text
+        .chars()
+        .filter(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}')
+        .collect();
+    assert_eq!(bad, []);
+}
+
+#[test]
+fn hostile_text_is_inert_in_junit() {
+    let xml = junit::render(&hostile()).unwrap();
+    assert!(!xml.contains("<script") && !xml.contains("<img"));
+    let bad = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{fffe}' | '\u{ffff}')
+    };
+    assert!(!xml.contains(bad));
+    quick_junit::Report::deserialize_from_str(&xml).unwrap();
+}
+
+#[test]
+fn hostile_text_is_inert_in_the_report() {
+    let log = Evidence::Text {
+        text: HOSTILE.repeat(3),
+        cut: true,
+    };
+    let page = html::render(&hostile(), &|_| Some(log.clone()));
+    let elements = [
+        "!DOCTYPE", "a", "body", "code", "dd", "details", "div", "dl", "dt", "footer", "h1", "h2",
+        "h3", "head", "header", "html", "li", "main", "meta", "p", "pre", "section", "span",
+        "style", "summary", "table", "tbody", "td", "th", "thead", "time", "title", "tr", "ul",
+    ];
+    for tag in page.split('<').skip(1) {
+        let tag = tag.split_once('>').unwrap().0.trim_start_matches('/');
+        let name = tag.split([' ', '\n']).next().unwrap();
+        assert!(elements.contains(&name), "<{tag}>");
+        // Outside of quotes there are names of attributes only.
+        for (number, part) in tag.split('"').enumerate() {
+            assert!(number % 2 == 1 || !part.contains("onerror"), "<{tag}>");
+        }
+        if let Some((_, href)) = tag.split_once("href=\"") {
+            assert!(href.starts_with('#') || href.starts_with("./"), "<{tag}>");
+        }
+    }
+    assert!(
+        !page.contains("src=\"") && !page.contains("url("),
+        "nothing is loaded"
+    );
+    let bad = |c: char| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}';
+    assert!(!page.contains(bad));
+}
+
+#[test]
+fn the_report_says_the_reason_before_anything_else() {
+    let page = html::render(&sample::upgrade_failed().record(), &|_| None);
+    let reason = page
+        .find("upgrade failed: the update of service app was rolled back")
+        .unwrap();
+    let tiers = page.find("<h2>Tiers</h2>").unwrap();
+    assert!(reason < tiers);
+    // The tier that failed is unfolded, one that passed is not.
+    let section = |id: &str| {
+        let start = page.find(&format!("<section id=\"{id}\">")).unwrap();
+        &page[start..start + page[start..].find("</section>").unwrap()]
+    };
+    assert!(section("upgrade").contains("<details open"));
+    assert!(!section("install").contains("<details open"));
+}
