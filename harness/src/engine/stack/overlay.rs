@@ -147,7 +147,40 @@ pub mod tests {
     #[test]
     fn the_overlay_of_head_without_ipvs() {
         let text = overlay(&app(), &deployment(compose()), "3.8", true);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"
+        {
+          "version": "3.8",
+          "services": {
+            "app": {
+              "image": "sha256:abc",
+              "ports": [
+                {
+                  "target": 80,
+                  "protocol": "tcp",
+                  "mode": "host",
+                  "published": 8080
+                }
+              ],
+              "environment": {
+                "PRICE": "$$5 $${X}"
+              },
+              "deploy": {
+                "endpoint_mode": "dnsrr",
+                "labels": {
+                  "coop-cloud.a_ci_test.recipe": "custom-html",
+                  "coop-cloud.a_ci_test.chaos": "true",
+                  "coop-cloud.a_ci_test.chaos-version": "01234567"
+                }
+              }
+            },
+            "db": {
+              "deploy": {
+                "endpoint_mode": "dnsrr"
+              }
+            }
+          }
+        }
+        "#);
     }
 
     #[test]
@@ -155,6 +188,25 @@ pub mod tests {
         let mut what = deployment(compose());
         what.version = Some("1.0.0+2.0".to_owned());
         let text = overlay(&app(), &what, "3.8", false);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r#"
+        {
+          "version": "3.8",
+          "services": {
+            "app": {
+              "image": "sha256:abc",
+              "environment": {
+                "PRICE": "$$5 $${X}"
+              },
+              "deploy": {
+                "labels": {
+                  "coop-cloud.a_ci_test.recipe": "custom-html",
+                  "coop-cloud.a_ci_test.chaos": "false",
+                  "coop-cloud.a_ci_test.version": "1.0.0+2.0"
+                }
+              }
+            }
+          }
+        }
+        "#);
     }
 }
