@@ -3,6 +3,8 @@
 //!
 //! This room must not know: tests, verdicts.
 
+pub mod stack;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

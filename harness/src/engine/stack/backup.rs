@@ -1,0 +1,200 @@
+//! Backup and restore by the recipe's labels: hooks around a copy of volumes.
+//!
+//! Invariants: nothing is copied when a hook before it failed; what a hook before the copy set up
+//! is ended by its post-hook, whatever happened in between; a hook that fails makes the operation
+//! fail, with the last lines it said.
+//!
+//! This file must not know: how labels are written, how a volume is copied. [`Data`] knows.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::engine::{AppSpec, Backup, Deployment, Engine, ExecOutput};
+use crate::fault::Fault;
+use crate::recipe::{Compose, StackName};
+
+const HOOK_WITHIN: Duration = Duration::from_secs(600);
+const SHOWN_LINES: usize = 5;
+
+/// What the backup labels of a stack ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BackupPlan {
+    /// In the order of the services' names.
+    pub services: Vec<Hooks>,
+    pub volumes: Vec<PlannedVolume>,
+}
+
+/// The hooks of one service, as they stand in its labels, with `$$` read as `$`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hooks {
+    pub service: String,
+    pub before_backup: Option<String>,
+    pub after_backup: Option<String>,
+    pub before_restore: Option<String>,
+    pub after_restore: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PlannedVolume {
+    /// In the compose file.
+    pub key: String,
+    /// Full name in the swarm.
+    pub name: String,
+    /// Relative to the volume's root; none: all of it.
+    pub paths: Vec<String>,
+}
+
+/// What a backup is made of.
+#[async_trait]
+pub trait Data: Send + Sync {
+    fn plan(&self, compose: &Compose, stack: &StackName) -> Result<BackupPlan, Fault>;
+
+    async fn save(&self, stack: &StackName, volumes: &[PlannedVolume]) -> Result<Backup, Fault>;
+
+    /// Writes the snapshot over what is in the volumes.
+    async fn load(&self, stack: &StackName, snapshot: &str) -> Result<(), Fault>;
+
+    /// Removes the snapshots of the stack.
+    async fn forget(&self, stack: &StackName) -> Result<(), Fault>;
+}
+
+pub async fn backup(
+    engine: &dyn Engine,
+    data: &dyn Data,
+    app: &AppSpec,
+    what: &Deployment,
+) -> Result<Backup, Fault> {
+    let plan = data.plan(&what.compose, &app.stack)?;
+    let hooks = plan
+        .services
+        .iter()
+        .map(|hooks| Around {
+            service: &hooks.service,
+            before: hooks.before_backup.as_deref(),
+            after: hooks.after_backup.as_deref(),
+        })
+        .collect::<Vec<_>>();
+    around(
+        engine,
+        app,
+        "backup",
+        &hooks,
+        data.save(&app.stack, &plan.volumes),
+    )
+    .await
+}
+
+pub async fn restore(
+    engine: &dyn Engine,
+    data: &dyn Data,
+    app: &AppSpec,
+    what: &Deployment,
+    snapshot: &str,
+) -> Result<(), Fault> {
+    let plan = data.plan(&what.compose, &app.stack)?;
+    let hooks = plan
+        .services
+        .iter()
+        .map(|hooks| Around {
+            service: &hooks.service,
+            before: hooks.before_restore.as_deref(),
+            after: hooks.after_restore.as_deref(),
+        })
+        .collect::<Vec<_>>();
+    around(
+        engine,
+        app,
+        "restore",
+        &hooks,
+        data.load(&app.stack, snapshot),
+    )
+    .await
+}
+
+struct Around<'a> {
+    service: &'a str,
+    before: Option<&'a str>,
+    after: Option<&'a str>,
+}
+
+async fn around<T>(
+    engine: &dyn Engine,
+    app: &AppSpec,
+    operation: &str,
+    hooks: &[Around<'_>],
+    copy: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let mut prepared = 0;
+    let mut before = Ok(());
+    for hook in hooks {
+        if let Some(command) = hook.before {
+            let name = format!("{operation} pre-hook");
+            before = run(engine, app, hook.service, &name, command).await;
+        }
+        if before.is_err() {
+            break;
+        }
+        prepared += 1;
+    }
+    let copied = match before {
+        Ok(()) => copy.await,
+        Err(fault) => Err(fault),
+    };
+    let mut after = Ok(());
+    // After a restore that failed, a post-hook would load what is not there.
+    if copied.is_ok() || operation == "backup" {
+        for hook in &hooks[..prepared] {
+            if let Some(command) = hook.after {
+                let name = format!("{operation} post-hook");
+                after = after.and(run(engine, app, hook.service, &name, command).await);
+            }
+        }
+    }
+    let copied = copied?;
+    after.map(|()| copied)
+}
+
+async fn run(
+    engine: &dyn Engine,
+    app: &AppSpec,
+    service: &str,
+    name: &str,
+    hook: &str,
+) -> Result<(), Fault> {
+    let command = ["/bin/sh", "-c", hook].map(str::to_owned);
+    let output = engine
+        .exec(app, service, &command, HOOK_WITHIN)
+        .await
+        .map_err(|fault| fault.context(format!("{name} of {service}")))?;
+    if output.code == 0 {
+        return Ok(());
+    }
+    Err(Fault::recipe(format!(
+        "{name} of {service} ended with exit {}: {}",
+        output.code,
+        last_lines(&output)
+    )))
+}
+
+fn last_lines(output: &ExecOutput) -> String {
+    let said = if output.stderr.trim().is_empty() {
+        &output.stdout
+    } else {
+        &output.stderr
+    };
+    let lines = said
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>();
+    if lines.is_empty() {
+        return "it said nothing".to_owned();
+    }
+    let last = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
+    format!("`{}`", last.join(" | "))
+}
+
+#[cfg(test)]
+#[path = "backup_tests.rs"]
+mod tests;

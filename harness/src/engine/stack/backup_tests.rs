@@ -1,0 +1,160 @@
+//! The order of hooks and copies, and what a failure among them does.
+
+use std::sync::Mutex;
+
+use super::*;
+use crate::engine::SecretValue;
+use crate::engine::stack::overlay::tests::{app, deployment};
+
+/// Writes down what is asked of it; fails at the step named.
+#[derive(Default)]
+struct Steps {
+    done: Mutex<Vec<String>>,
+    fails_at: &'static str,
+}
+
+impl Steps {
+    fn step(&self, name: String) -> Result<(), Fault> {
+        let fails = name == self.fails_at;
+        self.done.lock().unwrap().push(name.clone());
+        if fails {
+            Err(Fault::infra(name))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[async_trait]
+impl Data for Steps {
+    fn plan(&self, _: &Compose, _: &StackName) -> Result<BackupPlan, Fault> {
+        let hooks = |service: &str| Hooks {
+            service: service.to_owned(),
+            before_backup: Some("dump".to_owned()),
+            after_backup: Some("clean".to_owned()),
+            before_restore: None,
+            after_restore: Some("load".to_owned()),
+        };
+        Ok(BackupPlan {
+            services: vec![hooks("app"), hooks("db")],
+            volumes: vec![],
+        })
+    }
+
+    async fn save(&self, _: &StackName, _: &[PlannedVolume]) -> Result<Backup, Fault> {
+        self.step("save".to_owned()).map(|()| Backup {
+            snapshot: "s1".to_owned(),
+            bytes: 1,
+            files: 1,
+            paths: vec![],
+        })
+    }
+
+    async fn load(&self, _: &StackName, snapshot: &str) -> Result<(), Fault> {
+        self.step(format!("load {snapshot}"))
+    }
+
+    async fn forget(&self, _: &StackName) -> Result<(), Fault> {
+        self.step("forget".to_owned())
+    }
+}
+
+#[async_trait]
+impl Engine for Steps {
+    fn name(&self) -> &'static str {
+        "steps"
+    }
+
+    async fn exec(
+        &self,
+        _: &AppSpec,
+        service: &str,
+        command: &[String],
+        _: Duration,
+    ) -> Result<ExecOutput, Fault> {
+        assert_eq!(command[..2], ["/bin/sh", "-c"]);
+        let failed = self.step(format!("{} in {service}", command[2])).is_err();
+        Ok(ExecOutput {
+            code: i64::from(failed) * 3,
+            stdout: "out\n".to_owned(),
+            stderr: "first\n\nsecond\n".to_owned(),
+        })
+    }
+
+    async fn insert_secrets(&self, _: &AppSpec, _: &[SecretValue]) -> Result<(), Fault> {
+        unreachable!("no backup inserts secrets")
+    }
+
+    async fn deploy(&self, _: &AppSpec, _: &Deployment) -> Result<(), Fault> {
+        unreachable!("no backup deploys")
+    }
+
+    async fn backup(&self, _: &AppSpec, _: &Deployment) -> Result<Backup, Fault> {
+        unreachable!("no backup within a backup")
+    }
+
+    async fn restore(&self, _: &AppSpec, _: &Deployment, _: &str) -> Result<(), Fault> {
+        unreachable!("no restore within a backup")
+    }
+
+    async fn remove_stack(&self, _: &AppSpec) -> Result<(), Fault> {
+        unreachable!("no backup removes")
+    }
+
+    async fn remove(&self, _: &AppSpec) -> Result<(), Fault> {
+        unreachable!("no backup removes")
+    }
+}
+
+#[rstest::rstest]
+#[case::all_well("", "dump in app, dump in db, save, clean in app, clean in db")]
+#[case::a_pre_hook("dump in db", "dump in app, dump in db, clean in app")]
+#[case::the_copy("save", "dump in app, dump in db, save, clean in app, clean in db")]
+#[case::a_post_hook(
+    "clean in app",
+    "dump in app, dump in db, save, clean in app, clean in db"
+)]
+#[tokio::test]
+async fn a_backup_fails_where_a_step_fails_and_cleans_up(
+    #[case] fails_at: &'static str,
+    #[case] expected: &str,
+) {
+    let steps = Steps {
+        fails_at,
+        ..Steps::default()
+    };
+    let result = backup(&steps, &steps, &app(), &deployment(Compose::default())).await;
+    assert_eq!(result.is_ok(), fails_at.is_empty(), "{result:?}");
+    assert_eq!(steps.done.lock().unwrap().join(", "), expected);
+}
+
+#[rstest::rstest]
+#[case::all_well("", "load s1, load in app, load in db")]
+#[case::the_copy("load s1", "load s1")]
+#[tokio::test]
+async fn a_restore_runs_its_post_hooks_on_what_was_restored(
+    #[case] fails_at: &'static str,
+    #[case] expected: &str,
+) {
+    let steps = Steps {
+        fails_at,
+        ..Steps::default()
+    };
+    let what = deployment(Compose::default());
+    let result = restore(&steps, &steps, &app(), &what, "s1").await;
+    assert_eq!(result.is_ok(), fails_at.is_empty(), "{result:?}");
+    assert_eq!(steps.done.lock().unwrap().join(", "), expected);
+}
+
+#[tokio::test]
+async fn a_hook_that_fails_is_named_with_its_last_words() {
+    let steps = Steps {
+        fails_at: "dump in app",
+        ..Steps::default()
+    };
+    let fault = backup(&steps, &steps, &app(), &deployment(Compose::default()))
+        .await
+        .unwrap_err();
+    assert!(matches!(fault, Fault::Recipe(_)), "{fault:?}");
+    insta::assert_snapshot!(fault, @"backup pre-hook of app ended with exit 3: `first | second`");
+}

@@ -1,0 +1,89 @@
+//! A command in the running container of a service.
+
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use futures_util::StreamExt;
+
+use crate::engine::ExecOutput;
+use crate::fault::Fault;
+use crate::recipe::StackName;
+use crate::swarm::{self, Swarm};
+
+/// Of each stream; what comes after is read and dropped.
+const LARGEST_OUTPUT: usize = 1024 * 1024;
+
+pub async fn exec(
+    swarm: &Swarm,
+    stack: &StackName,
+    service: &str,
+    command: &[String],
+    deadline: Duration,
+) -> Result<ExecOutput, Fault> {
+    let program = command.first().map_or("nothing", String::as_str);
+    let what = format!("running `{program}` in {service}");
+    match tokio::time::timeout(deadline, run(swarm, stack, service, command, &what)).await {
+        Ok(done) => done,
+        Err(_) => Err(Fault::recipe(format!(
+            "{what}: not within {} s",
+            deadline.as_secs_f32()
+        ))),
+    }
+}
+
+async fn run(
+    swarm: &Swarm,
+    stack: &StackName,
+    service: &str,
+    command: &[String],
+    what: &str,
+) -> Result<ExecOutput, Fault> {
+    let Some(container) = swarm::running_container(swarm, stack, service).await? else {
+        return Err(Fault::recipe(format!("{what}: no container of it runs")));
+    };
+    let fault = |error: bollard::errors::Error| {
+        if swarm::answered(&error, 409) || swarm::answered(&error, 404) {
+            // It ended in between, or the command can't be started in it.
+            Fault::recipe(format!("{what}: {error}"))
+        } else {
+            Swarm::fault(what, &error)
+        }
+    };
+    let options = CreateExecOptions {
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        tty: Some(false),
+        cmd: Some(command.to_vec()),
+        ..CreateExecOptions::default()
+    };
+    let docker = swarm.docker();
+    let exec = docker
+        .create_exec(&container, options)
+        .await
+        .map_err(fault)?;
+    let started = docker.start_exec(&exec.id, None).await.map_err(fault)?;
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    if let StartExecResults::Attached { mut output, .. } = started {
+        while let Some(chunk) = output.next().await {
+            match chunk.map_err(fault)? {
+                LogOutput::StdErr { message } => keep(&mut stderr, &message),
+                other => keep(&mut stdout, other.as_ref()),
+            }
+        }
+    }
+    let ended = docker.inspect_exec(&exec.id).await.map_err(fault)?;
+    let Some(code) = ended.exit_code else {
+        return Err(Fault::infra(format!("{what}: Docker tells no exit code")));
+    };
+    Ok(ExecOutput {
+        code,
+        stdout: String::from_utf8_lossy(&stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+    })
+}
+
+fn keep(kept: &mut Vec<u8>, chunk: &[u8]) {
+    let room = LARGEST_OUTPUT.saturating_sub(kept.len());
+    kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+}

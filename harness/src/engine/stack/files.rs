@@ -1,0 +1,278 @@
+//! The files that are given to Docker: a copy of the recipe, with a `version` where one lacks, and
+//! the overlay beside it.
+//!
+//! Docker reads the files that a compose file names with the engine's rights, and their content
+//! ends up in the app. So nothing may lead out of the recipe's folder.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use super::overlay::{DEFAULT_VERSION, overlay};
+use crate::engine::{AppSpec, Deployment};
+use crate::fault::Fault;
+
+/// Compose files in the order of merging; relative paths in them begin at the first one's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    pub compose: Vec<PathBuf>,
+}
+
+/// Makes the copy in `folder`, in place of the last deploy's.
+pub fn prepare(
+    folder: &Path,
+    app: &AppSpec,
+    what: &Deployment,
+    dnsrr: bool,
+) -> Result<Files, Fault> {
+    if what.files.is_empty() {
+        return Err(Fault::recipe("no compose file is selected"));
+    }
+    stays_inside(what)?;
+    let copy = folder.join("recipe");
+    let host = |error: std::io::Error| {
+        Fault::infra(format!("copying the recipe to {}: {error}", copy.display()))
+    };
+    match fs::remove_dir_all(&copy) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(host(error)),
+        _ => {}
+    }
+    copy_tree(&what.tree, &copy).map_err(|error| match error {
+        CopyError::Host(error) => host(error),
+        CopyError::Link(path) => Fault::recipe(format!(
+            "`{}` is a symbolic link that leads out of the recipe",
+            path.display()
+        )),
+    })?;
+    let mut texts = Vec::new();
+    for file in &what.files {
+        let text = fs::read_to_string(copy.join(file))
+            .map_err(|error| Fault::recipe(format!("reading {}: {error}", file.display())))?;
+        texts.push(text);
+    }
+    let version = texts
+        .iter()
+        .find_map(|text| version_of(text))
+        .unwrap_or(DEFAULT_VERSION)
+        .to_owned();
+    for (index, (file, text)) in what.files.iter().zip(&texts).enumerate() {
+        let has_version = match what.compose.has_version.get(index) {
+            Some(has) => *has,
+            None => version_of(text).is_some(),
+        };
+        if !has_version {
+            fs::write(copy.join(file), with_version(text, &version)).map_err(host)?;
+        }
+    }
+    let overlay_file = folder.join("overlay.yml");
+    fs::write(&overlay_file, overlay(app, what, &version, dnsrr)).map_err(host)?;
+    let mut compose = what
+        .files
+        .iter()
+        .map(|file| copy.join(file))
+        .collect::<Vec<_>>();
+    compose.push(overlay_file);
+    Ok(Files { compose })
+}
+
+fn stays_inside(what: &Deployment) -> Result<(), Fault> {
+    let objects = [
+        ("config", &what.compose.configs),
+        ("secret", &what.compose.secrets),
+    ];
+    let of_objects = objects.iter().flat_map(|(kind, objects)| {
+        objects.iter().filter_map(move |(key, object)| {
+            let file = object.file.as_ref()?;
+            Some((format!("the {kind} {key}"), Path::new(file).to_owned()))
+        })
+    });
+    let of_files = what
+        .files
+        .iter()
+        .map(|file| ("COMPOSE_FILE".to_owned(), file.clone()));
+    for (who, file) in of_objects.chain(of_files) {
+        if !leads_inside(Path::new(""), &file) {
+            return Err(Fault::recipe(format!(
+                "{who} names `{}`, which is outside the recipe",
+                file.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether `path`, seen from `folder` (itself relative to the recipe), stays in the recipe.
+fn leads_inside(folder: &Path, path: &Path) -> bool {
+    let mut depth = folder.components().count();
+    for component in path.components() {
+        match component {
+            Component::Normal(_) => depth += 1,
+            Component::CurDir => {}
+            Component::ParentDir if depth > 0 => depth -= 1,
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return false,
+        }
+    }
+    true
+}
+
+enum CopyError {
+    Host(std::io::Error),
+    Link(PathBuf),
+}
+
+impl From<std::io::Error> for CopyError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Host(error)
+    }
+}
+
+/// Copies files, folders and links that stay inside; not `.git`, and nothing that is no file.
+fn copy_tree(from: &Path, to: &Path) -> Result<(), CopyError> {
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        fs::create_dir_all(to.join(&folder))?;
+        for entry in fs::read_dir(from.join(&folder))? {
+            let entry = entry?;
+            let path = folder.join(entry.file_name());
+            let kind = entry.file_type()?;
+            if kind.is_symlink() {
+                let target = fs::read_link(entry.path())?;
+                if !leads_inside(&folder, &target) {
+                    return Err(CopyError::Link(path));
+                }
+                std::os::unix::fs::symlink(target, to.join(&path))?;
+            } else if kind.is_dir() && path.as_os_str() != ".git" {
+                folders.push(path);
+            } else if kind.is_file() {
+                fs::copy(entry.path(), to.join(&path))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The value of a top-level `version`.
+fn version_of(text: &str) -> Option<&str> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("version:"))?;
+    let value = line.split(" #").next().unwrap_or_default().trim();
+    let value = value.trim_matches(['"', '\'']);
+    (!value.is_empty()).then_some(value)
+}
+
+/// The text with a `version` at its top: after the mark that begins a document, if there is one.
+fn with_version(text: &str, version: &str) -> String {
+    let line = format!("version: \"{version}\"\n");
+    let mut at = 0;
+    for head in text.split_inclusive('\n') {
+        let head_end = at + head.len();
+        let trimmed = head.trim();
+        if trimmed == "---" {
+            return format!("{}{line}{}", &text[..head_end], &text[head_end..]);
+        }
+        if !trimmed.is_empty() && !trimmed.starts_with(['#', '%']) {
+            break;
+        }
+        at = head_end;
+    }
+    format!("{line}{text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::stack::overlay::tests::{app, deployment};
+    use crate::recipe::Compose;
+    use crate::recipe::compose::Object;
+
+    #[rstest::rstest]
+    #[case::quoted("# c\nversion: \"3.7\"\nservices: {}\n", Some("3.7"))]
+    #[case::comment("version: '3.8' # why\n", Some("3.8"))]
+    #[case::nested("services:\n  app:\n    version: 3\n", None)]
+    fn the_version_of_a_file(#[case] text: &str, #[case] expected: Option<&str>) {
+        assert_eq!(version_of(text), expected);
+    }
+
+    #[rstest::rstest]
+    #[case::plain("services: {}\n", "version: \"3.8\"\nservices: {}\n")]
+    #[case::document(
+        "# a\n---\nservices: {}\n",
+        "# a\n---\nversion: \"3.8\"\nservices: {}\n"
+    )]
+    #[case::later_mark("services: {}\n---\n", "version: \"3.8\"\nservices: {}\n---\n")]
+    fn a_version_is_put_first(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(with_version(text, "3.8"), expected);
+    }
+
+    fn recipe(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn the_copy_gets_the_version_of_its_siblings_and_the_tree_stays_as_it_was() {
+        let tree = recipe(&[
+            ("compose.yml", "services: {}\n"),
+            ("compose.db.yml", "version: '3.7'\n"),
+            ("conf/a.tmpl", "text"),
+            (".git/HEAD", "x"),
+        ]);
+        let work = tempfile::tempdir().unwrap();
+        let mut what = deployment(Compose::default());
+        what.tree = tree.path().to_owned();
+        what.files.push("compose.db.yml".into());
+        let files = prepare(work.path(), &app(), &what, false).unwrap();
+        let first = fs::read_to_string(&files.compose[0]).unwrap();
+        assert_eq!(first, "version: \"3.7\"\nservices: {}\n");
+        let last = fs::read_to_string(&files.compose[2]).unwrap();
+        assert!(last.contains("\"version\": \"3.7\""), "{last}");
+        assert!(work.path().join("recipe/conf/a.tmpl").exists());
+        assert!(!work.path().join("recipe/.git").exists());
+        let source = fs::read_to_string(tree.path().join("compose.yml")).unwrap();
+        assert_eq!(source, "services: {}\n");
+    }
+
+    #[rstest::rstest]
+    #[case("/etc/shadow")]
+    #[case("../../etc/shadow")]
+    #[case("conf/../../shadow")]
+    fn a_config_from_outside_the_recipe_is_refused(#[case] file: &str) {
+        let object = Object {
+            file: Some(file.to_owned()),
+            ..Object::default()
+        };
+        let what = deployment(Compose {
+            configs: [("c".to_owned(), object)].into(),
+            ..Compose::default()
+        });
+        let work = tempfile::tempdir().unwrap();
+        let fault = prepare(work.path(), &app(), &what, false).unwrap_err();
+        assert!(matches!(fault, Fault::Recipe(_)), "{fault:?}");
+    }
+
+    #[test]
+    fn a_link_out_of_the_recipe_is_refused_and_one_inside_is_kept() {
+        let tree = recipe(&[("compose.yml", "services: {}\n"), ("conf/a", "text")]);
+        let link = |to: &str, name: &str| {
+            std::os::unix::fs::symlink(to, tree.path().join(name)).unwrap();
+        };
+        link("../conf/a", "conf/b");
+        let work = tempfile::tempdir().unwrap();
+        let mut what = deployment(Compose::default());
+        what.tree = tree.path().to_owned();
+        prepare(work.path(), &app(), &what, false).unwrap();
+        let copied = fs::read_to_string(work.path().join("recipe/conf/b")).unwrap();
+        assert_eq!(copied, "text");
+        link("/etc/passwd", "leak");
+        let fault = prepare(work.path(), &app(), &what, false).unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "`leak` is a symbolic link that leads out of the recipe"
+        );
+    }
+}

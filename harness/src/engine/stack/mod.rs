@@ -1,0 +1,129 @@
+//! The embedded engine: a recipe's own compose files and `docker stack deploy`.
+//!
+//! What is deployed is parsed by Docker: our model only tells what the generated overlay must add.
+//! Nothing is written into a recipe's tree; files are deployed from a copy.
+
+mod backup;
+mod deploy;
+mod exec;
+mod files;
+mod overlay;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bollard::models::SecretSpec;
+
+use super::{AppSpec, Backup, Deployment, Engine, ExecOutput, SecretValue};
+use crate::fault::Fault;
+use crate::swarm::{self, Swarm};
+
+pub use backup::{BackupPlan, Data, Hooks, PlannedVolume};
+
+/// On secrets that an engine inserted: the app's domain.
+pub const APP_LABEL: &str = "cc-ci.app";
+
+const REMOVE_WITHIN: Duration = Duration::from_secs(120);
+
+pub struct StackEngine {
+    swarm: Swarm,
+    /// For copies of recipes with their overlays: `<work_dir>/<stack>/`.
+    work_dir: PathBuf,
+    data: Arc<dyn Data>,
+}
+
+impl StackEngine {
+    /// `work_dir` is the engine's own; `data` reads backup labels and copies volumes.
+    pub fn new(swarm: Swarm, work_dir: impl Into<PathBuf>, data: Arc<dyn Data>) -> Self {
+        Self {
+            swarm,
+            work_dir: work_dir.into(),
+            data,
+        }
+    }
+
+    fn folder(&self, app: &AppSpec) -> PathBuf {
+        self.work_dir.join(app.stack.as_str())
+    }
+}
+
+#[async_trait]
+impl Engine for StackEngine {
+    fn name(&self) -> &'static str {
+        "stack"
+    }
+
+    async fn insert_secrets(&self, app: &AppSpec, secrets: &[SecretValue]) -> Result<(), Fault> {
+        for secret in secrets {
+            let spec = SecretSpec {
+                name: Some(secret.name.clone()),
+                labels: Some([(APP_LABEL.to_owned(), app.domain.to_string())].into()),
+                data: Some(BASE64.encode(&secret.value)),
+                ..SecretSpec::default()
+            };
+            if let Err(error) = self.swarm.docker().create_secret(spec).await {
+                return Err(secret_fault(&secret.name, &error));
+            }
+        }
+        Ok(())
+    }
+
+    async fn deploy(&self, app: &AppSpec, what: &Deployment) -> Result<(), Fault> {
+        let files = files::prepare(&self.folder(app), app, what, self.swarm.needs_dnsrr())?;
+        deploy::deploy(app, &files, &what.variables).await
+    }
+
+    async fn backup(&self, app: &AppSpec, what: &Deployment) -> Result<Backup, Fault> {
+        backup::backup(self, self.data.as_ref(), app, what).await
+    }
+
+    async fn restore(&self, app: &AppSpec, what: &Deployment, snapshot: &str) -> Result<(), Fault> {
+        backup::restore(self, self.data.as_ref(), app, what, snapshot).await
+    }
+
+    async fn remove_stack(&self, app: &AppSpec) -> Result<(), Fault> {
+        swarm::remove_stack(&self.swarm, &app.stack, REMOVE_WITHIN)
+            .await
+            .map(|_| ())
+    }
+
+    async fn remove(&self, app: &AppSpec) -> Result<(), Fault> {
+        self.remove_stack(app).await?;
+        swarm::remove_secrets(&self.swarm, &app.stack).await?;
+        self.data.forget(&app.stack).await?;
+        let folder = self.folder(app);
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Fault::infra(
+                format!("removing {}: {error}", folder.display()),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    async fn exec(
+        &self,
+        app: &AppSpec,
+        service: &str,
+        command: &[String],
+        deadline: Duration,
+    ) -> Result<ExecOutput, Fault> {
+        exec::exec(&self.swarm, &app.stack, service, command, deadline).await
+    }
+}
+
+fn secret_fault(name: &str, error: &bollard::errors::Error) -> Fault {
+    if swarm::answered(error, 409) {
+        return Fault::infra(format!(
+            "inserting the secret {name}: it exists already, and a secret can't be overwritten"
+        ));
+    }
+    if swarm::answered(error, 400) {
+        // The name or the size is not allowed.
+        return Fault::recipe(format!("inserting the secret {name}: {error}"));
+    }
+    Swarm::fault(format!("inserting the secret {name}"), error)
+}

@@ -1,0 +1,188 @@
+//! Waiting until a stack runs what its services ask for.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::judge::{Memory, Verdict, error_of};
+use super::look::{self, Observation, SeenTask, last_words, look};
+use super::{Swarm, because};
+use crate::fault::Fault;
+use crate::recipe::StackName;
+use crate::wait::{Probe, Progress, WaitError, wait_until};
+
+pub use super::judge::Wanted;
+
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What a stack was when it had converged, by the services' short names.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Converged {
+    pub services: BTreeMap<String, ConvergedService>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ConvergedService {
+    pub tasks: Vec<ConvergedTask>,
+    /// Tasks that failed on the way, each with its cause.
+    pub restarts: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConvergedTask {
+    pub task: String,
+    pub container: String,
+}
+
+/// Waits until the wanted services of the stack have converged. Call it after the deploy returned.
+///
+/// The fault is the recipe's or the infrastructure's, by its cause; a deadline that passes is the
+/// recipe's, unless Docker did not answer or no node would take a task.
+pub async fn converge(
+    swarm: &Swarm,
+    stack: &StackName,
+    wanted: &BTreeMap<String, Wanted>,
+    deadline: Duration,
+    progress: &dyn Progress,
+) -> Result<Converged, Fault> {
+    let started = Instant::now();
+    let memory = Mutex::new(Memory::new(deadline));
+    // Whose fault the last answer was: `wait_until` carries texts only.
+    let last = Mutex::new(Fault::infra("Docker never answered"));
+    let subject = format!("the services of {stack}");
+    let lock = "no probe panics while it holds the lock";
+    let found = wait_until(&subject, deadline, LOOK_EVERY, progress, || async {
+        let seen = match look(swarm, stack).await {
+            Ok(seen) => seen,
+            Err(error) => {
+                let status = format!("Docker does not answer: {}", because(&error));
+                *last.lock().expect(lock) = Fault::infra(&status);
+                return Probe::NotYet(status);
+            }
+        };
+        let news = news(&memory.lock().expect(lock), &seen);
+        let logs = words_of(swarm, news).await;
+        let now = started.elapsed();
+        let mut memory = memory.lock().expect(lock);
+        memory.note(&seen, now, &logs);
+        match memory.judge(&seen, wanted, now) {
+            Verdict::Ready => Probe::Ready(converged(&seen, wanted, &memory)),
+            Verdict::NotYet(fault) => {
+                let status = fault.to_string();
+                *last.lock().expect(lock) = fault;
+                Probe::NotYet(status)
+            }
+            Verdict::Never(fault) => {
+                let reason = fault.to_string();
+                *last.lock().expect(lock) = fault;
+                Probe::Never(reason)
+            }
+        }
+    })
+    .await;
+    found.map_err(|error| {
+        let text = match &error {
+            WaitError::Never { reason, .. } => reason.clone(),
+            WaitError::TimedOut { .. } => error.to_string(),
+        };
+        match last.into_inner().expect(lock) {
+            Fault::Recipe(_) => Fault::Recipe(text),
+            Fault::Infra(_) => Fault::Infra(text),
+            Fault::Usage(_) => Fault::Usage(text),
+        }
+    })
+}
+
+/// What happened to the tasks of a converged stack since: empty if they all still run.
+pub async fn restarts(
+    swarm: &Swarm,
+    stack: &StackName,
+    since: &Converged,
+) -> Result<Vec<String>, Fault> {
+    let seen = look(swarm, stack)
+        .await
+        .map_err(|error| Swarm::fault(format!("looking at the tasks of {stack}"), &error))?;
+    let mut found = Vec::new();
+    for (name, service) in &since.services {
+        for then in &service.tasks {
+            let now = seen
+                .services
+                .get(name)
+                .and_then(|service| service.tasks.iter().find(|task| task.id == then.task));
+            found.extend(match now {
+                Some(task) if task.runs() => None,
+                Some(task) if task.failed() => {
+                    let words = last_words(swarm, &then.container).await;
+                    let words = words.map(|line| format!(": `{line}`")).unwrap_or_default();
+                    Some(format!("{name}: task ended: {}{words}", error_of(task)))
+                }
+                Some(task) => Some(format!("{name}: task is {} now", task.state)),
+                None => Some(format!("{name}: task is gone")),
+            });
+        }
+    }
+    Ok(found)
+}
+
+fn news(memory: &Memory, seen: &Observation) -> Vec<(String, String)> {
+    seen.services
+        .iter()
+        .flat_map(|(name, service)| service.tasks.iter().map(move |task| (name, task)))
+        .filter(|(name, task)| memory.is_news(name, task))
+        .filter_map(|(_, task)| Some((task.id.clone(), task.container.clone()?)))
+        .collect()
+}
+
+async fn words_of(swarm: &Swarm, failed: Vec<(String, String)>) -> BTreeMap<String, String> {
+    let mut words = BTreeMap::new();
+    for (task, container) in failed {
+        if let Some(line) = last_words(swarm, &container).await {
+            words.insert(task, line);
+        }
+    }
+    words
+}
+
+fn converged(seen: &Observation, wanted: &BTreeMap<String, Wanted>, memory: &Memory) -> Converged {
+    let service = |name: &String| ConvergedService {
+        tasks: seen
+            .services
+            .get(name)
+            .into_iter()
+            .flat_map(|service| &service.tasks)
+            .filter(|task| task.runs())
+            .map(converged_task)
+            .collect(),
+        restarts: memory.failures(name),
+    };
+    Converged {
+        services: wanted
+            .keys()
+            .map(|name| (name.clone(), service(name)))
+            .collect(),
+    }
+}
+
+fn converged_task(task: &SeenTask) -> ConvergedTask {
+    ConvergedTask {
+        task: task.id.clone(),
+        container: task.container.clone().unwrap_or_default(),
+    }
+}
+
+/// The container of the newest running task of a service.
+pub async fn running_container(
+    swarm: &Swarm,
+    stack: &StackName,
+    service: &str,
+) -> Result<Option<String>, Fault> {
+    let seen = look::look(swarm, stack)
+        .await
+        .map_err(|error| Swarm::fault(format!("looking for {service} of {stack}"), &error))?;
+    Ok(seen.services.get(service).and_then(|service| {
+        let running = service.tasks.iter().rev().filter(|task| task.runs());
+        running.filter_map(|task| task.container.clone()).next()
+    }))
+}

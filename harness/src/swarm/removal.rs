@@ -1,0 +1,465 @@
+//! Taking a stack away, fast and whole.
+//!
+//! Nobody needs a graceful stop any more, so containers are killed. A task that is still being
+//! prepared makes its container and its volumes later: a clean look proves nothing until the
+//! engine lists neither tasks nor containers. Only then volumes are removed, and networks, which
+//! tasks hold.
+//!
+//! Invariant: only what carries the stack's namespace label, or its name as prefix and no other
+//! stack's label, is touched.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::query_parameters::{
+    ListConfigsOptions, ListContainersOptions, ListNetworksOptions, ListSecretsOptions,
+    ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions,
+};
+use futures_util::future::join_all;
+use results::event::Leftover;
+
+use super::{NAMESPACE, Swarm, answered, because, look, of_stack};
+use crate::fault::Fault;
+use crate::recipe::StackName;
+use crate::wait::{Probe, Unwatched, wait_until};
+
+const LOOK_EVERY: Duration = Duration::from_millis(30);
+
+/// What a removal learned.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Removed {
+    /// Names of anonymous volumes that containers had: nothing else tells whose they were.
+    pub anonymous: BTreeSet<String>,
+}
+
+/// Removes services, containers, networks, configs, the secrets that the stack itself made, and
+/// volumes. Secrets without the stack's label stay. Done again on what is gone, it does nothing.
+pub async fn remove_stack(
+    swarm: &Swarm,
+    stack: &StackName,
+    deadline: Duration,
+) -> Result<Removed, Fault> {
+    let mut removed = Removed::default();
+    let removal = async {
+        let fault = |error: Error| Swarm::fault(format!("removing {stack}"), &error);
+        // Services first: a container that is killed while its service lives is started again.
+        remove_services(swarm, stack).await.map_err(fault)?;
+        gone(swarm, stack, deadline, &mut removed.anonymous).await?;
+        let (volumes, networks, objects) = tokio::join!(
+            remove_volumes(swarm, stack, deadline, &removed.anonymous),
+            remove_networks(swarm, stack, deadline),
+            remove_configs_and_secrets(swarm, stack),
+        );
+        volumes?;
+        networks?;
+        objects.map_err(fault)
+    };
+    match tokio::time::timeout(deadline, removal).await {
+        Ok(done) => done.map(|()| removed),
+        Err(_) => Err(Fault::infra(format!(
+            "removing {stack}: not within {deadline:?}"
+        ))),
+    }
+}
+
+/// What is left of the stack: an item for every object by its label or by its name, and for every
+/// anonymous volume that was noted.
+pub async fn residue(
+    swarm: &Swarm,
+    stack: &StackName,
+    noted_anonymous: &BTreeSet<String>,
+) -> Result<Vec<Leftover>, Fault> {
+    find_residue(swarm, stack, noted_anonymous)
+        .await
+        .map_err(|error| Swarm::fault(format!("looking for what is left of {stack}"), &error))
+}
+
+async fn find_residue(
+    swarm: &Swarm,
+    stack: &StackName,
+    noted_anonymous: &BTreeSet<String>,
+) -> Result<Vec<Leftover>, Error> {
+    let (containers, services, tasks, volumes, secrets, configs, networks) = tokio::try_join!(
+        containers(swarm, stack),
+        look::services(swarm, stack),
+        look::tasks(swarm, stack),
+        volumes(swarm, stack, noted_anonymous),
+        secrets(swarm, stack),
+        configs(swarm, stack),
+        networks(swarm, stack),
+    )?;
+    let names = |kind: &'static str, names: Vec<String>| {
+        names.into_iter().map(move |name| Leftover {
+            kind: kind.to_owned(),
+            name,
+        })
+    };
+    Ok(names(
+        "container",
+        containers.into_iter().map(|c| c.name).collect(),
+    )
+    .chain(names(
+        "service",
+        services
+            .into_iter()
+            .filter_map(|service| service.spec?.name)
+            .collect(),
+    ))
+    .chain(names(
+        "task",
+        tasks.into_iter().filter_map(|task| task.id).collect(),
+    ))
+    .chain(names("volume", volumes))
+    .chain(names(
+        "secret",
+        secrets.into_iter().map(|object| object.name).collect(),
+    ))
+    .chain(names(
+        "config",
+        configs.into_iter().map(|object| object.name).collect(),
+    ))
+    .chain(names(
+        "network",
+        networks.into_iter().map(|object| object.name).collect(),
+    ))
+    .collect())
+}
+
+/// Names of the anonymous volumes that the stack's containers have now. Note them before a removal:
+/// afterwards nothing tells whose they were.
+pub async fn anonymous_volumes(
+    swarm: &Swarm,
+    stack: &StackName,
+) -> Result<BTreeSet<String>, Fault> {
+    let containers = containers(swarm, stack)
+        .await
+        .map_err(|error| Swarm::fault(format!("looking at the containers of {stack}"), &error))?;
+    Ok(containers
+        .into_iter()
+        .flat_map(|container| container.anonymous)
+        .collect())
+}
+
+async fn remove_services(swarm: &Swarm, stack: &StackName) -> Result<(), Error> {
+    let services = look::services(swarm, stack).await?;
+    let removals = services.iter().filter_map(|service| service.id.as_deref());
+    for done in join_all(removals.map(|id| swarm.docker().delete_service(id))).await {
+        unless_gone(done)?;
+    }
+    Ok(())
+}
+
+/// Removes containers until the engine lists neither tasks nor containers.
+async fn gone(
+    swarm: &Swarm,
+    stack: &StackName,
+    deadline: Duration,
+    anonymous: &mut BTreeSet<String>,
+) -> Result<(), Fault> {
+    let noted = std::sync::Mutex::new(std::mem::take(anonymous));
+    let subject = format!("the tasks and containers of {stack} to go");
+    let waited = wait_until(&subject, deadline, LOOK_EVERY, &Unwatched, || async {
+        let seen = tokio::try_join!(
+            containers(swarm, stack),
+            look::tasks(swarm, stack),
+            look::services(swarm, stack)
+        );
+        let (containers, tasks, services) = match seen {
+            Ok(seen) => seen,
+            Err(error) => return Probe::NotYet(because(&error)),
+        };
+        if containers.is_empty() && tasks.is_empty() && services.is_empty() {
+            return Probe::Ready(());
+        }
+        noted
+            .lock()
+            .expect("nothing panics while it holds the lock")
+            .extend(containers.iter().flat_map(|c| c.anonymous.iter().cloned()));
+        if !services.is_empty()
+            && let Err(error) = remove_services(swarm, stack).await
+        {
+            return Probe::NotYet(because(&error));
+        }
+        let status = format!(
+            "{} containers, {} tasks, {} services left",
+            containers.len(),
+            tasks.len(),
+            services.len()
+        );
+        let kill = |id: String| async move {
+            let options = RemoveContainerOptions {
+                v: true,
+                force: true,
+                link: false,
+            };
+            // Whatever stands in the way (being made, being removed) is looked at again.
+            let _ = swarm.docker().remove_container(&id, Some(options)).await;
+        };
+        join_all(containers.into_iter().map(|container| kill(container.id))).await;
+        Probe::NotYet(status)
+    })
+    .await;
+    *anonymous = noted
+        .into_inner()
+        .expect("nothing panics while it holds the lock");
+    waited.map_err(|error| Fault::infra(error.to_string()))
+}
+
+async fn remove_volumes(
+    swarm: &Swarm,
+    stack: &StackName,
+    deadline: Duration,
+    anonymous: &BTreeSet<String>,
+) -> Result<(), Fault> {
+    until_none(
+        &format!("the volumes of {stack} to go"),
+        deadline,
+        || volumes(swarm, stack, anonymous),
+        |name| async move {
+            swarm
+                .docker()
+                .remove_volume(&name, None::<RemoveVolumeOptions>)
+                .await
+        },
+    )
+    .await
+}
+
+async fn remove_networks(
+    swarm: &Swarm,
+    stack: &StackName,
+    deadline: Duration,
+) -> Result<(), Fault> {
+    until_none(
+        &format!("the networks of {stack} to go"),
+        deadline,
+        || networks(swarm, stack),
+        |network| async move { swarm.docker().remove_network(&network.id).await },
+    )
+    .await
+}
+
+/// Removes what is listed until nothing is.
+async fn until_none<T, L, R>(
+    subject: &str,
+    deadline: Duration,
+    list: impl Fn() -> L,
+    remove: impl Fn(T) -> R,
+) -> Result<(), Fault>
+where
+    L: Future<Output = Result<Vec<T>, Error>>,
+    R: Future<Output = Result<(), Error>>,
+{
+    wait_until(subject, deadline, LOOK_EVERY, &Unwatched, || async {
+        let left = match list().await {
+            Ok(left) if left.is_empty() => return Probe::Ready(()),
+            Ok(left) => left,
+            Err(error) => return Probe::NotYet(because(&error)),
+        };
+        let count = left.len();
+        let mut why = String::new();
+        for done in join_all(left.into_iter().map(&remove)).await {
+            if let Err(error) = done {
+                why = format!(": {}", because(&error));
+            }
+        }
+        Probe::NotYet(format!("{count} left{why}"))
+    })
+    .await
+    .map_err(|error| Fault::infra(error.to_string()))
+}
+
+async fn remove_configs_and_secrets(swarm: &Swarm, stack: &StackName) -> Result<(), Error> {
+    for config in configs(swarm, stack).await? {
+        unless_gone(swarm.docker().delete_config(&config.id).await)?;
+    }
+    for secret in secrets(swarm, stack).await? {
+        if secret.labelled {
+            unless_gone(swarm.docker().delete_secret(&secret.id).await)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the secrets of the stack that carry no label of it: those that an engine inserted.
+pub async fn remove_secrets(swarm: &Swarm, stack: &StackName) -> Result<(), Fault> {
+    let fault = |error: Error| Swarm::fault(format!("removing the secrets of {stack}"), &error);
+    for secret in secrets(swarm, stack).await.map_err(fault)? {
+        unless_gone(swarm.docker().delete_secret(&secret.id).await).map_err(fault)?;
+    }
+    Ok(())
+}
+
+struct Container {
+    id: String,
+    name: String,
+    anonymous: Vec<String>,
+}
+
+async fn containers(swarm: &Swarm, stack: &StackName) -> Result<Vec<Container>, Error> {
+    let options = ListContainersOptions {
+        all: true,
+        filters: Some(of_stack(stack)),
+        ..ListContainersOptions::default()
+    };
+    let listed = swarm.docker().list_containers(Some(options)).await?;
+    let container = |summary: bollard::models::ContainerSummary| {
+        let id = summary.id.unwrap_or_default();
+        let name = summary.names.unwrap_or_default().into_iter().next();
+        let volumes = summary.mounts.unwrap_or_default().into_iter();
+        Container {
+            name: name.map_or_else(
+                || id.clone(),
+                |name| name.trim_start_matches('/').to_owned(),
+            ),
+            id,
+            anonymous: volumes
+                .filter(|mount| mount.typ.as_deref() == Some("volume"))
+                .filter_map(|mount| mount.name)
+                .filter(|name| is_anonymous(name))
+                .collect(),
+        }
+    };
+    Ok(listed.into_iter().map(container).collect())
+}
+
+/// The engine names them by 64 hexadecimal digits.
+fn is_anonymous(volume: &str) -> bool {
+    volume.len() == 64 && volume.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// An object that is the stack's.
+struct Owned {
+    id: String,
+    name: String,
+    labelled: bool,
+}
+
+/// None: another's.
+fn owned(
+    stack: &StackName,
+    id: Option<String>,
+    name: Option<String>,
+    labels: &HashMap<String, String>,
+) -> Option<Owned> {
+    let (id, name) = (id?, name?);
+    let labelled = match labels.get(NAMESPACE) {
+        Some(namespace) if namespace == stack.as_str() => true,
+        Some(_) => return None,
+        None if name.starts_with(&stack.object("")) => false,
+        None => return None,
+    };
+    Some(Owned { id, name, labelled })
+}
+
+async fn volumes(
+    swarm: &Swarm,
+    stack: &StackName,
+    anonymous: &BTreeSet<String>,
+) -> Result<Vec<String>, Error> {
+    let listed = swarm
+        .docker()
+        .list_volumes(None::<ListVolumesOptions>)
+        .await?;
+    Ok(listed
+        .volumes
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|volume| {
+            let name = Some(volume.name.clone());
+            anonymous.contains(&volume.name)
+                || owned(stack, name.clone(), name, &volume.labels).is_some()
+        })
+        .map(|volume| volume.name)
+        .collect())
+}
+
+async fn networks(swarm: &Swarm, stack: &StackName) -> Result<Vec<Owned>, Error> {
+    let listed = swarm
+        .docker()
+        .list_networks(None::<ListNetworksOptions>)
+        .await?;
+    let own = |network: bollard::models::Network| {
+        owned(
+            stack,
+            network.id,
+            network.name,
+            &network.labels.unwrap_or_default(),
+        )
+    };
+    Ok(listed.into_iter().filter_map(own).collect())
+}
+
+async fn configs(swarm: &Swarm, stack: &StackName) -> Result<Vec<Owned>, Error> {
+    let listed = swarm
+        .docker()
+        .list_configs(None::<ListConfigsOptions>)
+        .await?;
+    let own = |config: bollard::models::Config| {
+        let spec = config.spec.unwrap_or_default();
+        owned(
+            stack,
+            config.id,
+            spec.name,
+            &spec.labels.unwrap_or_default(),
+        )
+    };
+    Ok(listed.into_iter().filter_map(own).collect())
+}
+
+async fn secrets(swarm: &Swarm, stack: &StackName) -> Result<Vec<Owned>, Error> {
+    let listed = swarm
+        .docker()
+        .list_secrets(None::<ListSecretsOptions>)
+        .await?;
+    let own = |secret: bollard::models::Secret| {
+        let spec = secret.spec.unwrap_or_default();
+        owned(
+            stack,
+            secret.id,
+            spec.name,
+            &spec.labels.unwrap_or_default(),
+        )
+    };
+    Ok(listed.into_iter().filter_map(own).collect())
+}
+
+/// What is gone already need not be removed.
+fn unless_gone(done: Result<(), Error>) -> Result<(), Error> {
+    match done {
+        Err(error) if answered(&error, 404) => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::AppDomain;
+
+    #[rstest::rstest]
+    #[case::labelled("x", Some("a_ci_test"), Some(true))]
+    #[case::prefix("a_ci_test_data", None, Some(false))]
+    #[case::another_label("a_ci_test_data", Some("a_ci_test_data"), None)]
+    #[case::longer_name("a_ci_tests_data", None, None)]
+    #[case::nobody("proxy", None, None)]
+    fn only_what_is_the_stacks_is_its_own(
+        #[case] name: &str,
+        #[case] label: Option<&str>,
+        #[case] expected: Option<bool>,
+    ) {
+        let stack = "a.ci.test".parse::<AppDomain>().unwrap().stack();
+        let labels = label
+            .map(|label| (NAMESPACE.to_owned(), label.to_owned()))
+            .into_iter()
+            .collect();
+        let found = owned(
+            &stack,
+            Some("id".to_owned()),
+            Some(name.to_owned()),
+            &labels,
+        );
+        assert_eq!(found.map(|owned| owned.labelled), expected);
+    }
+}
