@@ -237,7 +237,10 @@ mod tests {
 
     #[rstest]
     #[case(2, "tar: x: Cannot open: Permission denied\n")]
-    #[case(2, "tar: /store/0.tar: Wrote only 4096 of 10240 bytes\ntar: Error is not recoverable: exiting now\n")]
+    #[case(
+        2,
+        "tar: /store/0.tar: Wrote only 4096 of 10240 bytes\ntar: Error is not recoverable: exiting now\n"
+    )]
     #[case(2, "")]
     #[case(-1, "")]
     #[case(127, "")]

@@ -175,7 +175,11 @@ impl Direct {
     /// Opens a regular file; anything else (a pipe would block) is refused.
     fn file(&self, path: &InnerPath) -> Result<File, Fault> {
         let fd = self
-            .open_at(path, OFlags::RDONLY | OFlags::NONBLOCK, ResolveFlags::empty())
+            .open_at(
+                path,
+                OFlags::RDONLY | OFlags::NONBLOCK,
+                ResolveFlags::empty(),
+            )
             .map_err(|errno| fault(errno, path))?;
         match self.file_type(&fd, path)? {
             FileType::RegularFile => Ok(File::from(fd)),

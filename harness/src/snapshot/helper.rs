@@ -66,7 +66,11 @@ pub(super) struct ExecOutput {
 }
 
 impl Container {
-    pub(super) async fn start(docker: &Docker, volume: &str, helper: &Helper) -> Result<Self, Fault> {
+    pub(super) async fn start(
+        docker: &Docker,
+        volume: &str,
+        helper: &Helper,
+    ) -> Result<Self, Fault> {
         let exchange = std::path::absolute(&helper.exchange)
             .map_err(|error| Fault::infra(format!("{}: {error}", helper.exchange.display())))?;
         let mounts = vec![
@@ -295,7 +299,10 @@ head -c "$3" > "$t" && chmod 0644 "$t" && chown "$(stat -c %u:%g -- "$p")" "$t" 
         mut stdout: impl FnMut(&[u8]),
     ) -> Result<ExecOutput, Fault> {
         let what = |error: bollard::errors::Error| {
-            Fault::infra(format!("a command in the helper container {}: {error}", self.id))
+            Fault::infra(format!(
+                "a command in the helper container {}: {error}",
+                self.id
+            ))
         };
         let config = ExecConfig {
             attach_stdin: Some(input.is_some()),
@@ -305,10 +312,20 @@ head -c "$3" > "$t" && chmod 0644 "$t" && chown "$(stat -c %u:%g -- "$p")" "$t" 
             cmd: Some(command),
             ..Default::default()
         };
-        let exec = self.docker.create_exec(&self.id, config).await.map_err(what)?;
+        let exec = self
+            .docker
+            .create_exec(&self.id, config)
+            .await
+            .map_err(what)?;
         let started = self.docker.start_exec(&exec.id, None).await.map_err(what)?;
-        let StartExecResults::Attached { mut output, input: mut stdin } = started else {
-            return Err(Fault::infra("the engine did not attach to a command in a helper"));
+        let StartExecResults::Attached {
+            mut output,
+            input: mut stdin,
+        } = started
+        else {
+            return Err(Fault::infra(
+                "the engine did not attach to a command in a helper",
+            ));
         };
         let mut stderr = Vec::new();
         let write = async {
@@ -335,7 +352,9 @@ head -c "$3" > "$t" && chmod 0644 "$t" && chown "$(stat -c %u:%g -- "$p")" "$t" 
         let state = self.docker.inspect_exec(&exec.id).await.map_err(what)?;
         let code = state.exit_code.unwrap_or(-1);
         if let (Err(error), 0) = (written, code) {
-            return Err(Fault::infra(format!("input for a helper container: {error}")));
+            return Err(Fault::infra(format!(
+                "input for a helper container: {error}"
+            )));
         }
         Ok(ExecOutput {
             code,

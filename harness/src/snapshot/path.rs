@@ -112,7 +112,9 @@ mod tests {
     fn splits_into_directory_and_name(#[case] text: &str, #[case] expected: Option<(&str, &str)>) {
         let path: InnerPath = text.parse().unwrap();
         let parts = path.split();
-        let parts = parts.as_ref().map(|(parent, name)| (parent.as_str(), *name));
+        let parts = parts
+            .as_ref()
+            .map(|(parent, name)| (parent.as_str(), *name));
         assert_eq!(parts, expected);
     }
 }

@@ -158,7 +158,8 @@ impl Store {
         let path = self.home(id).join(META);
         let text = std::fs::read(&path)
             .map_err(|error| Fault::infra(format!("snapshot {}: {error}", id.short())))?;
-        let snapshot: Snapshot = serde_json::from_slice(&text).map_err(|error| at(&path, &error))?;
+        let snapshot: Snapshot =
+            serde_json::from_slice(&text).map_err(|error| at(&path, &error))?;
         if snapshot.id != *id || snapshot.expected_id() != *id {
             return Err(damaged(id, "its meta data were altered"));
         }
@@ -199,7 +200,12 @@ impl Store {
         let mut ids = Vec::new();
         for entry in std::fs::read_dir(&self.dir).map_err(|error| at(&self.dir, &error))? {
             let entry = entry.map_err(|error| at(&self.dir, &error))?;
-            ids.extend(entry.file_name().to_str().and_then(|name| name.parse().ok()));
+            ids.extend(
+                entry
+                    .file_name()
+                    .to_str()
+                    .and_then(|name| name.parse().ok()),
+            );
         }
         ids.sort_unstable();
         Ok(ids)
@@ -343,7 +349,10 @@ async fn take(
     let warnings = match archive::judge(code, &said) {
         Made::WithWarnings(lines) => lines,
         Made::Failed(why) => {
-            return Err(Fault::infra(format!("snapshot of volume {}: {why}", volume.name())));
+            return Err(Fault::infra(format!(
+                "snapshot of volume {}: {why}",
+                volume.name()
+            )));
         }
     };
     let (digest, tally) = scanned?.map_err(|error| at(archive, &error))?;
@@ -356,7 +365,11 @@ async fn put_back(
     archive: &Path,
     how: Restore,
 ) -> Result<(), Fault> {
-    let paths: Vec<String> = archived.paths.iter().map(|path| path.path.clone()).collect();
+    let paths: Vec<String> = archived
+        .paths
+        .iter()
+        .map(|path| path.path.clone())
+        .collect();
     if how == Restore::EmptyFirst {
         volume.empty().await?;
     }
@@ -425,7 +438,9 @@ impl Tally {
 
     fn add(&mut self, member: &Member) {
         let name = member.path.file_name().unwrap_or_default();
-        let is_marker = name.as_encoded_bytes().starts_with(MARKER_PREFIX.as_bytes());
+        let is_marker = name
+            .as_encoded_bytes()
+            .starts_with(MARKER_PREFIX.as_bytes());
         let is_file = member.kind == MemberKind::File;
         let counts = is_file && !is_marker;
         self.markers += u64::from(is_file && is_marker);
@@ -457,7 +472,9 @@ impl Tally {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Fault> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Fault::infra(format!("a worker thread: {error}")))

@@ -22,7 +22,10 @@ pub enum Kind {
 
 /// Where volumes are found.
 pub enum Volumes {
-    Docker { docker: Docker, helper: Helper },
+    Docker {
+        docker: Docker,
+        helper: Helper,
+    },
     /// Each directory below it is a volume: for what has no Docker.
     Folder(PathBuf),
 }
@@ -268,7 +271,10 @@ impl Volume {
             Access::Helper(helper) => {
                 arguments.insert(0, "tar".to_owned());
                 let output = helper.run(arguments, None).await?;
-                Ok((output.code, String::from_utf8_lossy(&output.stderr).into_owned()))
+                Ok((
+                    output.code,
+                    String::from_utf8_lossy(&output.stderr).into_owned(),
+                ))
             }
         }
     }
@@ -279,7 +285,9 @@ impl Volume {
 }
 
 pub(super) fn escapes(path: &InnerPath) -> Fault {
-    Fault::recipe(format!("`{path}` leads out of the volume through a symbolic link"))
+    Fault::recipe(format!(
+        "`{path}` leads out of the volume through a symbolic link"
+    ))
 }
 
 pub(super) fn missing(path: &InnerPath) -> Fault {
