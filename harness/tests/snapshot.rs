@@ -278,7 +278,7 @@ async fn docker_labelled_paths_are_taken_and_missing_ones_recorded(
         found,
         [
             ("dump/backup.sql", true, true, 1, 12),
-            ("dump", true, false, 2, 24),
+            ("dump", true, false, 1, 12),
             ("gone", false, false, 0, 0),
             ("also/gone", false, false, 0, 0),
         ]

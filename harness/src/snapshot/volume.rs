@@ -246,9 +246,10 @@ impl Volume {
             Access::Direct(direct) => (direct.root().to_owned(), archive.to_owned()),
             Access::Helper(helper) => (helper.root().to_owned(), helper.exchanged(archive)?),
         };
-        let mut arguments: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        // First, for it counts for what follows.
+        let mut arguments = vec![format!("--directory={}", root.display())];
+        arguments.extend(options.iter().map(|&option| option.to_owned()));
         arguments.push(format!("--file={}", archive.display()));
-        arguments.push(format!("--directory={}", root.display()));
         arguments.push("--".to_owned());
         arguments.extend_from_slice(members);
         match &self.access {
