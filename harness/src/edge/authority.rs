@@ -132,7 +132,7 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
-        let expires = (now + LEAF_LIFE).min(self.pair.expires.into());
+        let expires = (now + LEAF_LIFE).min(time(self.pair.expires));
         params.not_before = (now - EARLIER).into();
         params.not_after = expires.into();
         let key = KeyPair::generate()?;
@@ -210,7 +210,7 @@ impl Pair {
     }
 
     fn lives_at(&self, now: SystemTime) -> bool {
-        SystemTime::from(self.expires) > now + RENEWAL
+        time(self.expires) > now + RENEWAL
     }
 }
 
@@ -255,6 +255,11 @@ fn name(common: &str) -> DistinguishedName {
 
 fn timestamp(time: SystemTime) -> Timestamp {
     Timestamp::try_from(time).expect("a time of this century fits")
+}
+
+fn time(stamp: Timestamp) -> SystemTime {
+    let seconds = u64::try_from(stamp.as_second()).unwrap_or(0);
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 fn at(path: &Path) -> impl Fn(std::io::Error) -> AuthorityError + use<> {
