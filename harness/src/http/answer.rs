@@ -1,0 +1,235 @@
+//! An answer, read whole, and what can go wrong on the way to it.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode, Url, Version};
+use serde::de::DeserializeOwned;
+
+use crate::edge::nginx::MARK;
+use crate::wait::{Seconds, WaitError};
+
+/// How much of a body an error or an exchange shows.
+const SHOWN: usize = 600;
+
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    #[error("can't set up the HTTP client")]
+    Client(#[source] reqwest::Error),
+    #[error("the file of trusted certificates holds none")]
+    NoRoots,
+    #[error("this is no request")]
+    Request(#[source] reqwest::Error),
+    /// No answer: name, connection, TLS, or cut off.
+    #[error("{method} {url}: no answer: {cause}")]
+    NoAnswer {
+        method: String,
+        url: String,
+        cause: String,
+    },
+    #[error("{method} {url}: not within {}", Seconds(*.deadline))]
+    Late {
+        method: String,
+        url: String,
+        deadline: Duration,
+    },
+    #[error("{method} {url}: the body is longer than {longest} bytes")]
+    TooLong {
+        method: String,
+        url: String,
+        longest: usize,
+    },
+    #[error("{what}: expected status {expected}, got {got}{edge}\n{body}")]
+    Status {
+        /// Method and URL.
+        what: String,
+        expected: String,
+        got: StatusCode,
+        /// The proxy's reason, if it was its own page.
+        edge: String,
+        body: String,
+    },
+    #[error("{what}: the body is not the JSON that was expected: {cause}\n{body}")]
+    Json {
+        what: String,
+        cause: String,
+        body: String,
+    },
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+}
+
+impl HttpError {
+    /// Whether trying again may help: nothing came back, or not in time.
+    pub fn is_connection(&self) -> bool {
+        matches!(self, Self::NoAnswer { .. } | Self::Late { .. })
+    }
+}
+
+/// What came back, whatever its status.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub method: Method,
+    pub url: Url,
+    pub status: StatusCode,
+    pub version: Version,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    /// DER of the certificate that the peer showed; none without TLS.
+    pub certificate: Option<Vec<u8>>,
+    /// The mark of the local proxy's own pages, `<kind>: <reason>`: not the app's answer.
+    pub edge_page: Option<String>,
+    pub elapsed: Duration,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, HttpError> {
+        serde_json::from_slice(&self.body).map_err(|cause| HttpError::Json {
+            what: self.what(),
+            cause: cause.to_string(),
+            body: self.beginning(),
+        })
+    }
+
+    /// The value of a header, if it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// This answer, if it has the status and is the app's own.
+    pub fn expect_status(self, expected: u16) -> Result<Self, HttpError> {
+        self.expect_one_of(&[expected])
+    }
+
+    pub fn expect_one_of(self, expected: &[u16]) -> Result<Self, HttpError> {
+        if self.edge_page.is_none() && expected.contains(&self.status.as_u16()) {
+            return Ok(self);
+        }
+        let expected: Vec<String> = expected.iter().map(u16::to_string).collect();
+        let edge = self.edge_page.as_ref();
+        Err(HttpError::Status {
+            what: self.what(),
+            expected: expected.join(" or "),
+            got: self.status,
+            edge: edge.map_or_else(String::new, |reason| {
+                format!(" by cc-ci's proxy, not by the app ({reason})")
+            }),
+            body: self.beginning(),
+        })
+    }
+
+    /// The exchange as evidence: request line, status, headers without credentials, and the
+    /// beginning of the body. Redaction of secrets is the reader's business.
+    pub fn exchange(&self) -> String {
+        let mut out = format!(
+            "{}\n{:?} {} after {} ms\n",
+            self.what(),
+            self.version,
+            self.status,
+            self.elapsed.as_millis()
+        );
+        for (name, value) in &self.headers {
+            let value = match name.as_str() {
+                "set-cookie" => "(hidden)",
+                _ => value.to_str().unwrap_or("(no text)"),
+            };
+            let _ = writeln!(out, "{name}: {value}");
+        }
+        let _ = write!(out, "\n{}", self.beginning());
+        out
+    }
+
+    fn what(&self) -> String {
+        format!("{} {}", self.method, shown(&self.url))
+    }
+
+    fn beginning(&self) -> String {
+        let text = self.text();
+        let text = text.trim();
+        match text.char_indices().nth(SHOWN) {
+            None if text.is_empty() => "(empty body)".to_owned(),
+            None => text.to_owned(),
+            Some((end, _)) => format!("{}… ({} bytes)", &text[..end], self.body.len()),
+        }
+    }
+}
+
+/// An URL for people: without credentials, and without the values of its query.
+pub fn shown(url: &Url) -> String {
+    let mut plain = url.clone();
+    plain.set_fragment(None);
+    let hidden = plain.query().is_some();
+    plain.set_query(None);
+    // Fails for URLs that can't have credentials at all.
+    let _ = plain.set_username("");
+    let _ = plain.set_password(None);
+    format!("{plain}{}", if hidden { "?…" } else { "" })
+}
+
+pub(super) fn unsent(method: &Method, url: &Url, source: reqwest::Error) -> HttpError {
+    // reqwest repeats the URL, query and all; its causes say what happened.
+    let source = source.without_url();
+    let mut cause = source.to_string();
+    let mut next = source.source();
+    while let Some(inner) = next {
+        let text = inner.to_string();
+        if !cause.contains(&text) {
+            let _ = write!(cause, ": {text}");
+        }
+        next = inner.source();
+    }
+    HttpError::NoAnswer {
+        method: method.to_string(),
+        url: shown(url),
+        cause,
+    }
+}
+
+pub(super) async fn read(
+    mut response: reqwest::Response,
+    method: &Method,
+    by_edge: bool,
+    longest: usize,
+    started: Instant,
+) -> Result<Answer, HttpError> {
+    let url = response.url().clone();
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|source| unsent(method, &url, source))?
+    {
+        if body.len() + chunk.len() > longest {
+            return Err(HttpError::TooLong {
+                method: method.to_string(),
+                url: shown(&url),
+                longest,
+            });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let certificate = response
+        .extensions()
+        .get::<reqwest::tls::TlsInfo>()
+        .and_then(|info| info.peer_certificate())
+        .map(<[u8]>::to_vec);
+    let mark = response.headers().get(MARK).filter(|_| by_edge);
+    Ok(Answer {
+        method: method.clone(),
+        status: response.status(),
+        version: response.version(),
+        edge_page: mark.map(|mark| String::from_utf8_lossy(mark.as_bytes()).into_owned()),
+        headers: response.headers().clone(),
+        body: body.freeze(),
+        certificate,
+        elapsed: started.elapsed(),
+        url,
+    })
+}

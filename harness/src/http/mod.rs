@@ -1,0 +1,216 @@
+//! The one HTTP client: trusts what the site names, resolves the zone to the proxy.
+//!
+//! Invariants: every exchange has a deadline and a bound on its body; redirects are shown, not
+//! followed; no proxy of the environment is used; the user agent never has "bot" in it.
+
+mod answer;
+mod ready;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Once};
+use std::time::{Duration, Instant};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Method, RequestBuilder};
+use serde::Serialize;
+
+pub use answer::{Answer, HttpError};
+pub use ready::connects;
+
+use crate::recipe::AppDomain;
+
+/// How long one exchange may take, its body included.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+/// The longest body that is kept.
+pub const LONGEST_BODY: usize = 32 * 1024 * 1024;
+
+/// Whose certificates are trusted, for every name alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Roots {
+    /// Those of this PEM file only: one certificate or several.
+    Pem(String),
+    System,
+}
+
+/// What a site says about its HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientSpec {
+    pub zone: AppDomain,
+    /// Where the local proxy answers for every name in the zone. None: the system resolves them.
+    pub edge: Option<SocketAddr>,
+    pub roots: Roots,
+}
+
+#[derive(Clone)]
+pub struct Client {
+    spec: ClientSpec,
+    inner: reqwest::Client,
+    deadline: Duration,
+    longest_body: usize,
+}
+
+/// Makes ring the process' TLS provider; called again it does nothing.
+pub fn install_tls_provider() {
+    static ONCE: Once = Once::new();
+    // One that somebody else installed first is as good: only ring is compiled in.
+    ONCE.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+}
+
+impl Client {
+    pub fn new(spec: ClientSpec) -> Result<Self, HttpError> {
+        let inner = builder(&spec)?.build().map_err(HttpError::Client)?;
+        Ok(Self {
+            spec,
+            inner,
+            deadline: DEADLINE,
+            longest_body: LONGEST_BODY,
+        })
+    }
+
+    /// A client that keeps cookies, beginning with none.
+    pub fn with_cookies(&self) -> Result<Self, HttpError> {
+        let builder = builder(&self.spec)?.cookie_store(true);
+        Ok(Self {
+            inner: builder.build().map_err(HttpError::Client)?,
+            ..self.clone()
+        })
+    }
+
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Duration) -> Self {
+        Self {
+            deadline,
+            ..self.clone()
+        }
+    }
+
+    #[must_use]
+    pub fn with_longest_body(&self, bytes: usize) -> Self {
+        Self {
+            longest_body: bytes,
+            ..self.clone()
+        }
+    }
+
+    pub async fn get(&self, url: &str) -> Result<Answer, HttpError> {
+        self.send(self.build(Method::GET, url)).await
+    }
+
+    pub async fn delete(&self, url: &str) -> Result<Answer, HttpError> {
+        self.send(self.build(Method::DELETE, url)).await
+    }
+
+    pub async fn put(
+        &self,
+        url: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Result<Answer, HttpError> {
+        self.send(self.build(Method::PUT, url).body(body)).await
+    }
+
+    pub async fn post_json(
+        &self,
+        url: &str,
+        body: &(impl Serialize + ?Sized),
+    ) -> Result<Answer, HttpError> {
+        self.send(self.build(Method::POST, url).json(body)).await
+    }
+
+    pub async fn post_form(
+        &self,
+        url: &str,
+        form: &(impl Serialize + ?Sized),
+    ) -> Result<Answer, HttpError> {
+        self.send(self.build(Method::POST, url).form(form)).await
+    }
+
+    /// For what the methods above don't have: headers, a streamed body. Goes to [`Client::send`].
+    pub fn build(&self, method: Method, url: &str) -> RequestBuilder {
+        self.inner.request(method, url)
+    }
+
+    /// Sends and reads the whole answer, whatever its status.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Answer, HttpError> {
+        let (client, request) = request.build_split();
+        let request = request.map_err(HttpError::Request)?;
+        let (method, url) = (request.method().clone(), request.url().clone());
+        let started = Instant::now();
+        let by_edge = self.spec.edge.is_some()
+            && url
+                .host_str()
+                .is_some_and(|host| in_zone(&self.spec.zone, host));
+        let exchange = async {
+            let response = client.execute(request).await;
+            let response = response.map_err(|source| answer::unsent(&method, &url, source))?;
+            answer::read(response, &method, by_edge, self.longest_body, started).await
+        };
+        match tokio::time::timeout(self.deadline, exchange).await {
+            Ok(done) => done,
+            Err(_) => Err(HttpError::Late {
+                method: method.to_string(),
+                url: answer::shown(&url),
+                deadline: self.deadline,
+            }),
+        }
+    }
+}
+
+fn builder(spec: &ClientSpec) -> Result<reqwest::ClientBuilder, HttpError> {
+    install_tls_provider();
+    let zone = Zone {
+        zone: spec.zone.clone(),
+        edge: spec.edge,
+    };
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("cc-ci/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(10))
+        .tls_info(true)
+        .dns_resolver(Arc::new(zone));
+    if let Roots::Pem(pem) = &spec.roots {
+        let roots =
+            reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(HttpError::Client)?;
+        if roots.is_empty() {
+            return Err(HttpError::NoRoots);
+        }
+        builder = builder.tls_certs_only(roots);
+    }
+    Ok(builder)
+}
+
+/// Resolves the zone to the proxy, all else by the system.
+struct Zone {
+    zone: AppDomain,
+    edge: Option<SocketAddr>,
+}
+
+impl Resolve for Zone {
+    fn resolve(&self, name: Name) -> Resolving {
+        let edge = self.edge.filter(|_| in_zone(&self.zone, name.as_str()));
+        Box::pin(async move {
+            let addresses: Addrs = match edge {
+                // The port is kept, for an URL without one: the proxy may be on another than 443.
+                Some(edge) => Box::new(std::iter::once(edge)),
+                None => {
+                    let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+                    Box::new(found.collect::<Vec<_>>().into_iter())
+                }
+            };
+            Ok(addresses)
+        })
+    }
+}
+
+fn in_zone(zone: &AppDomain, host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let zone = zone.as_str().to_ascii_lowercase();
+    host == zone
+        || host
+            .strip_suffix(&zone)
+            .is_some_and(|left| left.ends_with('.'))
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
