@@ -3,15 +3,23 @@
 //! This room must not know: Docker.
 
 pub mod abra_sh;
+pub mod base;
+pub mod checkout;
 pub mod compose;
 pub mod env;
+pub mod git;
 pub mod names;
+pub mod policy;
 pub mod secrets;
+pub mod source;
 pub mod versions;
 
 pub use abra_sh::AbraSh;
+pub use base::{BaseChoice, choose_base};
+pub use checkout::{Checkout, CheckoutError};
 pub use compose::Compose;
 pub use env::{EnvError, EnvFile};
 pub use names::{AppDomain, CommitSha, NameError, RecipeName, RunId, StackName};
 pub use secrets::SecretSpec;
+pub use source::Source;
 pub use versions::{Release, Tag, Version};
