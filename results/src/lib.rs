@@ -14,6 +14,7 @@ pub mod junit;
 pub mod log;
 pub mod outcome;
 pub mod record;
+mod remarks;
 pub mod schema;
 pub mod table;
 mod text;

@@ -5,9 +5,9 @@
 use std::fmt::Write;
 
 use crate::outcome::{Outcome, Verdict};
-use crate::record::{Record, TierRecord};
+use crate::record::Record;
+use crate::remarks::{remarks, tests_cell};
 use crate::text::{count, duration, line, short};
-use crate::verdict::is_assertion;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
@@ -68,29 +68,23 @@ fn write_table(
     Ok(())
 }
 
-/// Head and base in one line.
+/// Head and base, a line each.
 fn what(record: &Record) -> String {
-    let version = |version: &Option<String>| {
-        version
-            .as_deref()
-            .map_or(String::new(), |v| format!(" ({})", line(v)))
-    };
     let mut what = match &record.head {
-        Some(head) => format!("head {}{}", short(head), version(&record.head_version)),
-        None => "head unknown".to_owned(),
+        Some(head) => format!("head {}", short(head)),
+        None => "head is not known".to_owned(),
     };
-    if let Some(base) = &record.base {
-        let _ = write!(
-            what,
-            ", from {} ({})",
-            line(&base.version),
-            line(&base.reason)
-        );
-    } else if let Some(reason) = &record.no_base {
-        let _ = write!(what, ", no base ({})", line(reason));
+    if let Some(version) = &record.head_version {
+        let _ = write!(what, " ({})", line(version));
     }
     if record.pr > 0 {
         let _ = write!(what, ", pull request {}", record.pr);
+    }
+    if let Some(base) = &record.base {
+        let (version, reason) = (line(&base.version), line(&base.reason));
+        let _ = write!(what, "\n  base {version} ({reason})");
+    } else if let Some(reason) = &record.no_base {
+        let _ = write!(what, "\n  no base ({})", line(reason));
     }
     what
 }
@@ -119,24 +113,6 @@ fn status_row(
 
 fn time_cell(ms: u64) -> String {
     if ms == 0 { String::new() } else { duration(ms) }
-}
-
-/// How many assertions there are, and how many of them passed where that is fewer.
-fn tests_cell(tier: &TierRecord) -> String {
-    let all: Vec<_> = tier
-        .tests
-        .iter()
-        .filter(|test| is_assertion(test))
-        .collect();
-    let passed = all
-        .iter()
-        .filter(|test| test.outcome == Outcome::Pass)
-        .count();
-    match (passed, all.len()) {
-        (_, 0) => String::new(),
-        (passed, all) if passed == all => all.to_string(),
-        (passed, all) => format!("{passed} of {all} passed"),
-    }
 }
 
 /// Everything that is not a pass, with its reason. A tier's reason is not said again where a test
@@ -184,43 +160,11 @@ fn differs(record: &Record) -> Vec<String> {
 }
 
 fn notes(record: &Record) -> Vec<String> {
-    let mut notes: Vec<_> = record.notes.iter().map(|note| line(note)).collect();
-    for tier in &record.tiers {
-        notes.extend(
-            tier.notes
-                .iter()
-                .map(|note| format!("{}: {}", tier.name, line(note))),
-        );
-    }
-    if !record.skipped_generic.is_empty() {
-        let tiers: Vec<_> = record
-            .skipped_generic
-            .iter()
-            .map(|tier| tier.as_str())
-            .collect();
-        notes.push(format!(
-            "generic assertions were opted out of: {}",
-            tiers.join(", ")
-        ));
-    }
-    for retry in &record.retries {
-        let (what, why) = (line(&retry.what), line(&retry.why));
-        notes.push(format!(
-            "{}: {what} was tried again (try {}): {why}",
-            retry.tier, retry.attempt
-        ));
-    }
-    for flaky in &record.flaky {
-        notes.push(format!("{}: passed only on a second try", line(flaky)));
-    }
-    for found in record.repo_local.iter().filter(|found| !found.ran) {
-        notes.push(format!(
-            "{} was found and not run: {}",
-            line(&found.path),
-            line(&found.reason)
-        ));
-    }
-    notes
+    let of_tiers = record.tiers.iter().flat_map(|tier| {
+        let notes = tier.notes.iter();
+        notes.map(|note| format!("{}: {}", tier.name, line(note)))
+    });
+    of_tiers.chain(remarks(record)).collect()
 }
 
 fn section(out: &mut String, title: &str, lines: &[String]) -> std::fmt::Result {

@@ -78,7 +78,7 @@ pub fn read_result(path: &Path) -> Result<Record, ReadError> {
     if schema.and_then(serde_json::Value::as_u64) != Some(u64::from(SCHEMA)) {
         return Err(ReadError::Schema {
             path: path.to_owned(),
-            found: schema.map_or("no number".to_owned(), ToString::to_string),
+            found: schema.map_or("(none)".to_owned(), ToString::to_string),
         });
     }
     serde_json::from_value(value).map_err(|source| ReadError::Shape {

@@ -135,15 +135,17 @@ impl Fold {
                 let outcome = self.operation_record(before)?.outcome;
                 outcome.is_red().then_some((before, outcome))
             });
-        if let Some((before, outcome)) = blocker {
-            return Some(match outcome {
-                Outcome::Fail { .. } => {
-                    Outcome::unverified(Cause::Fail, format!("{before} failed"))
-                }
-                _ => Outcome::unverified(Cause::Error, format!("{before} met an error")),
-            });
+        match blocker {
+            Some((before, Outcome::Fail { .. })) => {
+                let reason = format!("{before} failed");
+                Some(Outcome::unverified(Cause::Fail, reason))
+            }
+            _ if self.cancelled_by.is_some() => Some(self.unheard("it never reported back")),
+            Some((before, _)) => {
+                let reason = format!("{before} met an error");
+                Some(Outcome::unverified(Cause::Error, reason))
+            }
+            None => (!self.finished).then(|| self.unheard("it never reported back")),
         }
-        (self.cancelled_by.is_some() || !self.finished)
-            .then(|| self.unheard("it never reported back"))
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::outcome::{Outcome, Verdict};
 use crate::record::Record;
+use crate::remarks::remarks;
 use crate::text::{block, duration, line, short};
 
 /// A file that belongs to an outcome, as far as the report shows it.
@@ -58,7 +59,7 @@ pub fn render(record: &Record, find: Find<'_>) -> String {
                     (tiers::sections(record, find))
                     (lint(record))
                     (teardown(record))
-                    (remarks(record))
+                    (notes(record))
                     (environment(record))
                 }
                 footer { p { "Run " code { (line(&record.run_id)) } ", schema " (record.schema) "." } }
@@ -79,7 +80,8 @@ fn header(record: &Record) -> Markup {
             p.eyebrow { "Test run of the recipe" }
             h1 { (line(&record.recipe)) " " span.badge { (verdict) } " " span.level { (level) } }
             p.reason { (line(&record.verdict_reason)) }
-            p.muted { "Level: " (line(&record.level_reason)) }
+            // Where the same cause holds the level down, once is enough.
+            @if record.level_reason != record.verdict_reason { p.muted { "Level: " (line(&record.level_reason)) } }
         }
         dl.facts {
             dt { "Head" }
@@ -144,45 +146,18 @@ fn teardown(record: &Record) -> Markup {
     }
 }
 
-/// Notes, second tries, faults of the run, and tests that were found and not run.
-fn remarks(record: &Record) -> Markup {
-    let mut remarks: Vec<String> = record
-        .faults
-        .iter()
-        .map(|fault| format!("Fault: {}", line(&fault.text)))
-        .collect();
-    remarks.extend(record.notes.iter().map(|note| line(note)));
-    remarks.extend(record.retries.iter().map(|retry| {
-        let (what, why) = (line(&retry.what), line(&retry.why));
-        format!(
-            "{}: {what} was tried again (try {}): {why}",
-            retry.tier, retry.attempt
-        )
-    }));
-    let flaky = record.flaky.iter();
-    remarks.extend(flaky.map(|name| format!("{} passed only on a second try", line(name))));
-    if !record.skipped_generic.is_empty() {
-        let tiers: Vec<_> = record
-            .skipped_generic
-            .iter()
-            .map(|tier| tier.as_str())
-            .collect();
-        remarks.push(format!(
-            "Generic assertions were opted out of: {}",
-            tiers.join(", ")
-        ));
-    }
-    remarks.extend(record.repo_local.iter().map(|found| {
-        let ran = if found.ran { "ran" } else { "was not run" };
-        format!(
-            "{} was found in the recipe and {ran}: {}",
-            line(&found.path),
-            line(&found.reason)
-        )
-    }));
+/// Faults of the run, then what is worth a line.
+fn notes(record: &Record) -> Markup {
+    let notes = remarks(record);
     html! {
-        @if !remarks.is_empty() {
-            section #notes { h2 { "Notes" } ul { @for remark in &remarks { li { (remark) } } } }
+        @if !notes.is_empty() || !record.faults.is_empty() {
+            section #notes {
+                h2 { "Notes" }
+                ul {
+                    @for fault in &record.faults { li { (status(&Outcome::error(""))) " " (line(&fault.text)) } }
+                    @for note in &notes { li { (note) } }
+                }
+            }
         }
     }
 }

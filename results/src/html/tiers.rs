@@ -8,8 +8,8 @@ use maud::{Markup, html};
 use super::{Evidence, Find, facts, reason, status};
 use crate::outcome::{Outcome, Tier};
 use crate::record::{Record, TestRecord, TierRecord};
+use crate::remarks::tests_cell;
 use crate::text::{block, count, duration, line};
-use crate::verdict::is_assertion;
 
 pub(super) fn overview(record: &Record) -> Markup {
     html! {
@@ -44,19 +44,7 @@ fn row(name: &str, outcome: &Outcome, ms: u64, tests: &str) -> Markup {
     }
 }
 
-fn tests_cell(tier: &TierRecord) -> String {
-    let asserting = tier.tests.iter().filter(|test| is_assertion(test));
-    let (passed, all) = asserting.fold((0, 0), |(passed, all), test| {
-        (passed + usize::from(test.outcome == Outcome::Pass), all + 1)
-    });
-    match (passed, all) {
-        (_, 0) => String::new(),
-        (passed, all) if passed == all => all.to_string(),
-        (passed, all) => format!("{passed} of {all}"),
-    }
-}
-
-/// Each tier in its own section; those that did not pass are unfolded.
+/// Each tier in its own section; those that failed or met an error are unfolded.
 pub(super) fn sections(record: &Record, find: Find<'_>) -> Markup {
     html! {
         @for tier in &record.tiers {
@@ -65,18 +53,18 @@ pub(super) fn sections(record: &Record, find: Find<'_>) -> Markup {
                 (reason(&tier.outcome))
                 @for note in &tier.notes { p.muted { "Note: " (line(note)) } }
                 @if tier.operation.is_some() || !tier.tests.is_empty() {
-                    details open[tier.outcome.is_red()] {
+                    details open[matches!(tier.outcome, Outcome::Fail { .. } | Outcome::Error { .. })] {
                         summary { (summary(tier)) }
                         @if let Some(operation) = &tier.operation {
                             h3 { "Operation " (status(&operation.outcome)) span.muted { " " (duration(operation.duration_ms)) } }
                             // The tier's reason was said above; it is the same where the operation gave it.
                             @if operation.outcome != tier.outcome { (reason(&operation.outcome)) }
-                            (facts(&operation.facts))
+                            @if !operation.facts.is_empty() { (facts(&operation.facts)) }
                             (evidence(&operation.evidence, find))
                         }
                         @if !tier.tests.is_empty() {
                             h3 { "Tests" }
-                            ul.tests { @for entry in &tier.tests { (test(entry, find)) } }
+                            ul.tests { @for entry in &tier.tests { (test(entry, tier, find)) } }
                         }
                     }
                 }
@@ -103,12 +91,13 @@ fn summary(tier: &TierRecord) -> String {
     parts.join(" and ")
 }
 
-fn test(test: &TestRecord, find: Find<'_>) -> Markup {
+fn test(test: &TestRecord, tier: &TierRecord, find: Find<'_>) -> Markup {
     html! {
         li {
             (status(&test.outcome)) " " span.name { (line(&test.name)) }
             span.muted { " " (test.source) @if test.duration_ms > 0 { ", " (duration(test.duration_ms)) } }
-            (reason(&test.outcome))
+            // What stands above all of them is not said for each one again.
+            @if test.outcome != tier.outcome { (reason(&test.outcome)) }
             (evidence(&test.evidence, find))
         }
     }
@@ -122,7 +111,8 @@ fn embedded(path: &str, found: Option<Evidence>) -> Markup {
     match found {
         Some(Evidence::Text { text, cut }) => html! {
             details.evidence {
-                summary { (link(path)) @if cut { span.muted { " (its end; the link leads to all of it)" } } }
+                summary { code { (line(path)) } }
+                p { (link(path)) @if cut { span.muted { " has all of it; this is its end" } } }
                 pre tabindex="0" { (block(&text)) }
             }
         },
@@ -130,7 +120,7 @@ fn embedded(path: &str, found: Option<Evidence>) -> Markup {
             let data = base64::engine::general_purpose::STANDARD.encode(bytes);
             html! {
                 details.evidence open {
-                    summary { (link(path)) }
+                    summary { code { (line(path)) } }
                     img src={ "data:" (mime) ";base64," (data) } alt={ "Picture " (line(path)) };
                 }
             }

@@ -62,7 +62,8 @@ fn draw(row: &Row<'_>, record: &Record, total: u64) -> Markup {
 /// In the order in which they begin.
 fn rows(timeline: &[Span]) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = Vec::new();
-    for span in timeline {
+    // What took no time did not happen: an operation that could not begin, say.
+    for span in timeline.iter().filter(|span| span.duration_ms > 0) {
         let (class, name) = match (span.kind.as_str(), span.tier) {
             ("test", Some(tier)) => ("test", format!("{tier} tests")),
             ("operation", _) => ("operation", line(&span.name)),

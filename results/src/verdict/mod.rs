@@ -13,6 +13,7 @@ pub use tier::{Selection, TierFacts, is_assertion, is_functional, tier_outcome};
 
 use crate::outcome::{Cause, Outcome, Tier, Verdict};
 use crate::record::{Record, RunFault, RunFaultKind, TierRecord};
+use crate::text::count;
 
 /// The verdict of a run and the one line that explains it: the first cause, not a symptom.
 pub fn run_verdict(record: &Record) -> (Verdict, String) {
@@ -94,35 +95,39 @@ fn install_not_proven(record: &Record) -> Option<String> {
 }
 
 fn pass_reason(record: &Record) -> String {
-    let list = |wanted: &dyn Fn(&Outcome) -> bool| {
-        let names: Vec<_> = record
-            .tiers
-            .iter()
-            .filter(|tier| wanted(&tier.outcome))
-            .map(|tier| tier.name.as_str())
-            .collect();
-        names.join(", ")
-    };
     let asserted = record
         .tiers
         .iter()
         .flat_map(|tier| &tier.tests)
         .filter(|test| is_assertion(test) && test.outcome == Outcome::Pass)
         .count();
-    let noun = if asserted == 1 {
-        "assertion"
-    } else {
-        "assertions"
-    };
-    let passed = list(&|outcome| matches!(outcome, Outcome::Pass));
-    let mut reason = format!("{passed} passed, {asserted} {noun}");
-    let skipped = list(&|outcome| matches!(outcome, Outcome::Skip { .. }));
-    if !skipped.is_empty() {
-        reason.push_str(&format!("; does not apply: {skipped}"));
+    let (mut passed, mut skipped, mut deselected) = (Vec::new(), Vec::new(), Vec::new());
+    let mut unverified = Vec::new();
+    for TierRecord { name, outcome, .. } in &record.tiers {
+        match outcome {
+            Outcome::Unverified {
+                cause: Cause::Deselected,
+                ..
+            } => deselected.push(name.to_string()),
+            Outcome::Unverified { reason, .. } => unverified.push(format!("{name} ({reason})")),
+            Outcome::Skip { .. } => skipped.push(name.to_string()),
+            _ => passed.push(name.to_string()),
+        }
     }
-    let unverified = list(&|outcome| matches!(outcome, Outcome::Unverified { .. }));
-    if !unverified.is_empty() {
-        reason.push_str(&format!("; not verified: {unverified}"));
+    let mut reason = format!(
+        "{} passed, {}",
+        passed.join(", "),
+        count(asserted, "assertion")
+    );
+    let others = [
+        ("does not apply", skipped),
+        ("not verified", unverified),
+        ("not asked for", deselected),
+    ];
+    for (words, tiers) in others {
+        if !tiers.is_empty() {
+            reason = format!("{reason}; {words}: {}", tiers.join(", "));
+        }
     }
     reason
 }

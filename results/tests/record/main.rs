@@ -1,5 +1,10 @@
 //! What a record comes to, and what people read of it.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: clippy spares only the test functions themselves"
+)]
+
 mod fold;
 mod log;
 mod properties;

@@ -20,7 +20,8 @@ fn the_table_of_each_kind_of_run() {
     insta::assert_snapshot!(table_of(sample::all_pass()), @"
     custom-html  PASS  in 16.9 s
       install, upgrade, backup, restore, custom, fresh passed, 11 assertions
-      head 4be1c2d9a077 (1.11.0+1.29.0), from 1.10.0+1.28.0 (the newest tag that is an ancestor of head), pull request 7
+      head 4be1c2d9a077 (1.11.0+1.29.0), pull request 7
+      base 1.10.0+1.28.0 (the newest tag that is an ancestor of head)
 
       tier      status             time  tests
       install   pass              3.4 s  2
@@ -39,7 +40,8 @@ fn the_table_of_each_kind_of_run() {
     insta::assert_snapshot!(table_of(sample::upgrade_failed()), @"
     custom-html  FAIL  in 46.9 s
       upgrade failed: the update of service app was rolled back: the new task never became healthy
-      head 4be1c2d9a077 (1.11.0+1.29.0), from 1.10.0+1.28.0 (the newest tag that is an ancestor of head), pull request 7
+      head 4be1c2d9a077 (1.11.0+1.29.0), pull request 7
+      base 1.10.0+1.28.0 (the newest tag that is an ancestor of head)
 
       tier      status             time  tests
       install   pass              3.4 s  2
@@ -62,8 +64,9 @@ fn the_table_of_each_kind_of_run() {
     ");
     insta::assert_snapshot!(table_of(sample::no_deployable_base()), @"
     custom-html  PASS  in 8.8 s
-      install, backup, restore, custom passed, 7 assertions; not verified: upgrade
-      head 4be1c2d9a077 (1.11.0+1.29.0), from 1.10.0+1.28.0 (the newest tag that is an ancestor of head), pull request 7
+      install, backup, restore, custom passed, 7 assertions; not verified: upgrade (base 1.10.0+1.28.0 can't be deployed: no such image docker.example/nginx:1.28)
+      head 4be1c2d9a077 (1.11.0+1.29.0), pull request 7
+      base 1.10.0+1.28.0 (the newest tag that is an ancestor of head)
 
       tier      status             time  tests
       install   pass              6.6 s  2
@@ -84,12 +87,13 @@ fn the_table_of_each_kind_of_run() {
     insta::assert_snapshot!(table_of(sample::not_backup_capable()), @"
     custom-html  PASS  in 16.0 s
       install, upgrade, custom, fresh passed, 7 assertions; does not apply: backup, restore
-      head 4be1c2d9a077 (1.11.0+1.29.0), from 1.10.0+1.28.0 (the newest tag that is an ancestor of head), pull request 7
+      head 4be1c2d9a077 (1.11.0+1.29.0), pull request 7
+      base 1.10.0+1.28.0 (the newest tag that is an ancestor of head)
 
       tier      status             time  tests
       install   pass              3.4 s  2
       upgrade   pass              8.0 s  2
-      backup    skip             120 ms  0 of 1 passed
+      backup    skip             120 ms
       restore   skip
       custom    pass             120 ms  1
       fresh     pass              3.3 s  2
@@ -107,7 +111,8 @@ fn the_table_of_each_kind_of_run() {
     insta::assert_snapshot!(table_of(sample::cancelled()), @"
     custom-html  CANCELLED  in 6.4 s
       cancelled by the CI engine
-      head 4be1c2d9a077 (1.11.0+1.29.0), from 1.10.0+1.28.0 (the newest tag that is an ancestor of head), pull request 7
+      head 4be1c2d9a077 (1.11.0+1.29.0), pull request 7
+      base 1.10.0+1.28.0 (the newest tag that is an ancestor of head)
 
       tier      status             time  tests
       install   pass              3.4 s  2
@@ -122,9 +127,9 @@ fn the_table_of_each_kind_of_run() {
 
       not a pass
         upgrade: unverified: it began and never ended, for the run was cancelled
-        backup: unverified: upgrade met an error
-        restore: unverified: upgrade met an error
-        custom: unverified: upgrade met an error
+        backup: unverified: it never reported back, for the run was cancelled
+        restore: unverified: it never reported back, for the run was cancelled
+        custom: unverified: it never reported back, for the run was cancelled
         lint: unverified: lint never reported
 
       report: runs/custom-html-7f3a/report.html
@@ -132,7 +137,8 @@ fn the_table_of_each_kind_of_run() {
     insta::assert_snapshot!(table_of(sample::residue()), @"
     custom-html  ERROR  in 16.9 s
       teardown: left behind: volume cust-0f3a9c_ci_test_content
-      head 4be1c2d9a077 (1.11.0+1.29.0), from 1.10.0+1.28.0 (the newest tag that is an ancestor of head), pull request 7
+      head 4be1c2d9a077 (1.11.0+1.29.0), pull request 7
+      base 1.10.0+1.28.0 (the newest tag that is an ancestor of head)
 
       tier      status             time  tests
       install   pass              3.4 s  2
@@ -153,8 +159,9 @@ fn the_table_of_each_kind_of_run() {
     ");
     insta::assert_snapshot!(table_of(sample::no_functional_tests()), @"
     custom-html  PASS  in 16.8 s
-      install, upgrade, backup, restore, fresh passed, 10 assertions; not verified: custom
-      head 4be1c2d9a077 (1.11.0+1.29.0), from 1.10.0+1.28.0 (the newest tag that is an ancestor of head), pull request 7
+      install, upgrade, backup, restore, fresh passed, 10 assertions; not verified: custom (the recipe has no functional tests of its own)
+      head 4be1c2d9a077 (1.11.0+1.29.0), pull request 7
+      base 1.10.0+1.28.0 (the newest tag that is an ancestor of head)
 
       tier      status             time  tests
       install   pass              3.4 s  2

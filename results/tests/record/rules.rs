@@ -42,7 +42,7 @@ fn the_reason_names_the_cause() {
     upgrade failed: the update of service app was rolled back: the new task never became healthy
     ");
     insta::assert_snapshot!(reasons(sample::no_deployable_base()), @"
-    install, backup, restore, custom passed, 7 assertions; not verified: upgrade
+    install, backup, restore, custom passed, 7 assertions; not verified: upgrade (base 1.10.0+1.28.0 can't be deployed: no such image docker.example/nginx:1.28)
     upgrade was not verified: base 1.10.0+1.28.0 can't be deployed: no such image docker.example/nginx:1.28
     ");
     insta::assert_snapshot!(reasons(sample::not_backup_capable()), @"
@@ -58,7 +58,7 @@ fn the_reason_names_the_cause() {
     every rung passed
     ");
     insta::assert_snapshot!(reasons(sample::no_functional_tests()), @"
-    install, upgrade, backup, restore, fresh passed, 10 assertions; not verified: custom
+    install, upgrade, backup, restore, fresh passed, 10 assertions; not verified: custom (the recipe has no functional tests of its own)
     custom was not verified: the recipe has no functional tests of its own
     ");
 }

@@ -40,7 +40,7 @@ fn error_of(text: &str) -> String {
 #[test]
 fn what_is_no_record_says_why() {
     insta::assert_snapshot!(error_of(r#"{"schema": 2}"#), @"DIR/result.json has schema 2, and this program knows schema 1: use the program that wrote it, or a newer one");
-    insta::assert_snapshot!(error_of(r#"{"verdict": "pass"}"#), @"DIR/result.json has schema no number, and this program knows schema 1: use the program that wrote it, or a newer one");
+    insta::assert_snapshot!(error_of(r#"{"verdict": "pass"}"#), @"DIR/result.json has schema (none), and this program knows schema 1: use the program that wrote it, or a newer one");
     insta::assert_snapshot!(error_of(r#"{"schema": 1}"#), @"DIR/result.json is not a record of schema 1");
     insta::assert_snapshot!(error_of("{"), @"DIR/result.json is not JSON");
     assert!(matches!(
