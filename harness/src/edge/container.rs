@@ -172,6 +172,17 @@ pub async fn inspect(docker: &Docker, name: &str) -> Result<Found, Fault> {
     }
 }
 
+/// False only if the engine says so.
+pub async fn runs(docker: &Docker, name: &str) -> bool {
+    let seen = docker
+        .inspect_container(name, None::<InspectContainerOptions>)
+        .await;
+    match seen {
+        Ok(seen) => seen.state.and_then(|state| state.running) != Some(false),
+        Err(error) => !is_status(&error, 404),
+    }
+}
+
 /// Puts another configuration into the running container.
 pub async fn configure(docker: &Docker, name: &str, config: &str) -> Result<(), Fault> {
     upload(docker, name, &archive(&[("nginx.conf", config, 0o644)]))
