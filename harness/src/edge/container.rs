@@ -57,7 +57,13 @@ pub async fn start(docker: &Docker, spec: &EdgeSpec) -> Result<SocketAddr, Fault
         ("leaf.pem", &spec.leaf.certificate, 0o644),
         ("leaf.key", &spec.leaf.key, 0o600),
     ]);
-    match launch(docker, spec, &files, USUAL_PORT).await {
+    // Where somebody answers there, the first try would be half a second for nothing.
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, USUAL_PORT));
+    let port = match tokio::net::TcpStream::connect(usual).await {
+        Ok(_) => 0,
+        Err(_) => USUAL_PORT,
+    };
+    match launch(docker, spec, &files, port).await {
         Err(error) if is_port_taken(&error) => {
             remove(docker, &spec.name).await;
             launch(docker, spec, &files, 0).await
@@ -169,6 +175,17 @@ pub async fn inspect(docker: &Docker, name: &str) -> Result<Found, Fault> {
         _ => Err(Fault::infra(format!(
             "the container `{name}` is no proxy of cc-ci's: it has no label `{ZONE_LABEL}`"
         ))),
+    }
+}
+
+/// False only if the engine says so.
+pub async fn runs(docker: &Docker, name: &str) -> bool {
+    let seen = docker
+        .inspect_container(name, None::<InspectContainerOptions>)
+        .await;
+    match seen {
+        Ok(seen) => seen.state.and_then(|state| state.running) != Some(false),
+        Err(error) => !is_status(&error, 404),
     }
 }
 

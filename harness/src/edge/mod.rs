@@ -167,6 +167,9 @@ impl Edge {
         let probe = async || match self.generation().await {
             Ok(Some(seen)) if seen == generation => Probe::Ready(()),
             Ok(seen) => Probe::NotYet(format!("configuration {seen:?} answers, not {generation}")),
+            Err(_) if !container::runs(&self.docker, &self.name).await => {
+                Probe::Never("its container ended".to_owned())
+            }
             Err(fault) => Probe::NotYet(fault.to_string()),
         };
         let subject = format!("the proxy `{}`", self.name);

@@ -145,9 +145,9 @@ http {
         ''      '';
     }
     map $upstream_addr $edge_cause {
-        default          "$upstream_addr does not take the connection, or closed it without an answer";
-        "~^$"            "no running task has that name on the network proxy";
-        "~^[^0-9]"       "no running task has that name on the network proxy";
+        default    "$upstream_addr does not take the connection, or closed it without an answer";
+        ''         "no running task has that name on the network proxy";
+        "~^[^0-9]" "no running task has that name on the network proxy";
     }
     proxy_set_header Host $http_host;
     proxy_set_header Upgrade $http_upgrade;

@@ -75,6 +75,16 @@ impl Routes {
         served.chain(named).collect()
     }
 
+    /// What Traefik would not serve, but for hosts that another router serves: a router on the
+    /// entrypoint `web` beside one on `web-secure` is what redirects are made of.
+    pub fn unserved(&self) -> impl Iterator<Item = &Unroutable> {
+        let served = |one: &&Unroutable| {
+            let mut routes = self.routes.iter();
+            routes.any(|route| route.host.as_str() == one.host)
+        };
+        self.unroutable.iter().filter(move |one| !served(one))
+    }
+
     /// Hosts that are not exactly one label below `zone`, nor `zone` itself.
     pub fn misfits(&self, zone: &AppDomain) -> Vec<Misfit> {
         let misfit = |host: AppDomain| {

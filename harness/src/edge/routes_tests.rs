@@ -242,3 +242,22 @@ fn hosts_that_the_certificate_does_not_cover_are_named() {
     `x.a.ci.test` is more than one label below `ci.test`: the certificate `*.ci.test` does not cover it; use a sibling such as `minio-<domain>`
     ");
 }
+
+#[test]
+fn a_redirect_from_plain_http_beside_a_served_router_is_nothing_to_report() {
+    let app = service(&[
+        ENABLED,
+        PORT,
+        SECURE,
+        TLS,
+        RULE,
+        "traefik.http.routers.plain.rule=Host(`a.ci.test`)",
+        "traefik.http.routers.plain.entrypoints=web",
+        "traefik.http.routers.lost.rule=Host(`b.ci.test`)",
+        "traefik.http.routers.lost.entrypoints=web",
+    ]);
+    let routes = routes(&compose(&[("app", app)]), &stack());
+    let unserved: Vec<&str> = routes.unserved().map(|one| one.host.as_str()).collect();
+    assert_eq!(unserved, ["b.ci.test"]);
+    assert_eq!(routes.routes.len(), 1);
+}

@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_rule_that_explodes_or_nests_without_end_is_refused() {
-        let many = vec!["(PathPrefix(`/`) || Path(`/`))"; 12].join(" && ");
+        let many = ["(PathPrefix(`/`) || Path(`/`))"; 12].join(" && ");
         assert_eq!(terms(&many), Err(RuleError::TooMany));
         assert_eq!(terms(&"(".repeat(100_000)), Err(RuleError::TooDeep));
     }
