@@ -31,8 +31,11 @@ impl Test {
     pub fn run(self) -> Result<u8> {
         setup::setup(Ask::from_environment(self.yes))?;
         let marker = leftovers::Marker::new();
-        let nextest = ["nextest", "run", "--workspace", "--locked"];
-        let tests = cargo(nextest, &self.nextest, &marker)?;
+        let mut nextest = self.nextest.clone();
+        if nextest.is_empty() {
+            nextest.push("--workspace".to_owned());
+        }
+        let tests = cargo(["nextest", "run", "--locked"], &nextest, &marker)?;
         let left = leftovers::wait_for_end(&marker);
         // A filter asks for some tests, and no doctest is among them.
         let doctests = if self.nextest.is_empty() && has_doctests(&place::workspace())? {
