@@ -6,8 +6,9 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use harness::fault::Fault;
 use harness::recipe::names::RecipeName;
@@ -25,6 +26,7 @@ impl NewRecipe {
     pub fn run(self) -> Result<u8> {
         let root = place::workspace();
         write(&root, &self.name)?;
+        lock(&root)?;
         let name = &self.name;
         println!("recipes/{name} is there. Next:");
         println!("  edit recipes/{name}/tests/main.rs and recipes/{name}/PARITY.md");
@@ -65,6 +67,17 @@ fn write(root: &Path, name: &RecipeName) -> Result<()> {
             .and_then(|()| fs::write(&path, fill(template)))
             .with_context(|| format!("writing {}", path.display()))?;
     }
+    Ok(())
+}
+
+/// The new package goes into `Cargo.lock`: runs are `--locked`.
+fn lock(root: &Path) -> Result<()> {
+    let status = Command::new("cargo")
+        .args(["update", "--quiet", "--workspace", "--offline"])
+        .current_dir(root)
+        .status()
+        .context("starting cargo update")?;
+    ensure!(status.success(), "cargo update ended with {status}");
     Ok(())
 }
 

@@ -3,6 +3,8 @@
 //! The runner, Docker and git are doubles here, put where the set-up puts our own tools: they show
 //! faults at named points on demand. Runs with real ones are the recipe suites.
 
+#![expect(clippy::unwrap_used, reason = "what a helper can't do ends the test")]
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;

@@ -111,8 +111,13 @@ impl Host for ThisHost {
         match step {
             Step::Run(argv) => {
                 let argv: Vec<_> = argv.iter().map(String::as_str).collect();
-                // Our standard output may be read by a program (`--json`).
-                let output = io::stderr().as_fd().try_clone_to_owned()?;
+                // Our own standard output may be read by a program (`--json`); and `docker swarm init`
+                // prints a token there, which belongs in no log.
+                let output = if argv.first() == Some(&"docker") {
+                    Stdio::null()
+                } else {
+                    io::stderr().as_fd().try_clone_to_owned()?.into()
+                };
                 let status = command(&argv)
                     .env("DEBIAN_FRONTEND", "noninteractive")
                     .stdin(Stdio::null())
@@ -218,5 +223,43 @@ pub fn tail(path: &Path, lines: usize) -> String {
             all[all.len().saturating_sub(lines)..].join("\n")
         }
         Err(error) => format!("(can't be read: {error})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_detached_has_a_session_of_its_own_and_writes_to_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let argv = ["cat", "/proc/self/stat"].map(str::to_owned).to_vec();
+        ThisHost
+            .perform(&Step::Detach {
+                argv,
+                log: log.clone(),
+            })
+            .unwrap();
+        let stat = crate::block_on(wait_until(
+            "the log",
+            Duration::from_secs(20),
+            Duration::from_millis(10),
+            &Unwatched,
+            || async {
+                match fs::read_to_string(&log).unwrap() {
+                    text if text.ends_with('\n') => Probe::Ready(text),
+                    _ => Probe::NotYet("empty".to_owned()),
+                }
+            },
+        ))
+        .unwrap();
+        let fields: Vec<_> = stat.split(' ').collect();
+        assert_eq!(fields[0], fields[5], "process and session: {stat}");
+    }
+
+    #[test]
+    fn a_command_that_is_not_there_is_an_answer_and_no_panic() {
+        assert!(!ThisHost.ask(&["there-is-no-such-program"]).ok);
     }
 }
