@@ -1,0 +1,179 @@
+//! Follows a run to the runner's end: shows its events, and passes on every wish to stop.
+//!
+//! The first wish is a file that the keeper sees: it tears down and the record says who asked. A
+//! second one ends the runner as well; the keeper sees that end and tears down all the same.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::Result;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::events::Events;
+use super::runner::Runner;
+use crate::progress::Screen;
+
+/// A file whose presence asks the run to stop; its content says who asks.
+pub const CANCEL: &str = "cancel";
+const EVENTS: &str = "events.jsonl";
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How the runner ended, and what was seen of the run until then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    pub status: ExitStatus,
+    /// Whether a keeper wrote any event.
+    pub began: bool,
+    /// Whether we were asked to stop.
+    pub stopped: bool,
+}
+
+/// The process that started us. When it is gone nobody waits for the verdict.
+pub struct Parent {
+    pid: Pid,
+    fd: OwnedFd,
+}
+
+impl Parent {
+    /// None: it is gone already, or there never was one that we can see.
+    pub fn of_this_process() -> Option<Self> {
+        let pid = getppid()?;
+        let fd = pidfd_open(pid, PidfdFlags::NONBLOCK).ok()?;
+        // Opened first, compared after: else it may be another process with that id.
+        (getppid() == Some(pid)).then_some(Self { pid, fd })
+    }
+
+    /// A thread of its own looks at the descriptor: tokio's way of doing that is `unsafe`.
+    async fn gone(self) -> String {
+        let name = format!(
+            "its starting process ({}) is gone",
+            self.pid.as_raw_nonzero()
+        );
+        let (tell, told) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+            let ended = loop {
+                match poll(&mut fds, None) {
+                    Err(rustix::io::Errno::INTR) => {}
+                    looked => break looked.is_ok(),
+                }
+            };
+            if ended {
+                // Nobody listens once the run is over.
+                let _ = tell.send(());
+            }
+        });
+        match told.await {
+            Ok(()) => name,
+            // It can't be watched: then it is not known to be gone.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// What a wish to stop comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Ask the keeper.
+    Ask,
+    /// End the runner as well.
+    EndRunner,
+    /// It didn't listen.
+    KillRunner,
+}
+
+impl Stop {
+    /// The `n`th wish, counted from 0.
+    pub fn of_wish(n: u32) -> Self {
+        match n {
+            0 => Self::Ask,
+            1 => Self::EndRunner,
+            _ => Self::KillRunner,
+        }
+    }
+}
+
+pub async fn follow(mut runner: Runner, parent: Option<Parent>, dir: &Path) -> Result<Ended> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut events = Events::new(dir.join(EVENTS));
+    let mut screen = Screen::new();
+    let mut look = tokio::time::interval(LOOK);
+    let mut orphaned = Box::pin(async {
+        match parent {
+            Some(parent) => parent.gone().await,
+            None => std::future::pending().await,
+        }
+    });
+    let mut is_orphan = false;
+    let mut wishes = 0;
+    let status = loop {
+        let by = tokio::select! {
+            status = runner.child.wait() => break status?,
+            _ = look.tick() => {
+                events.news()?.iter().for_each(|event| screen.take(event));
+                screen.tick();
+                continue;
+            }
+            _ = interrupt.recv() => "Ctrl-C".to_owned(),
+            _ = terminate.recv() => "SIGTERM".to_owned(),
+            _ = hang_up.recv() => "the end of the terminal".to_owned(),
+            why = &mut orphaned, if !is_orphan => {
+                is_orphan = true;
+                why
+            }
+        };
+        stop(&runner, Stop::of_wish(wishes), &by, dir, &screen)?;
+        wishes += 1;
+    };
+    events.news()?.iter().for_each(|event| screen.take(event));
+    Ok(Ended {
+        status,
+        began: events.began(),
+        stopped: wishes > 0,
+    })
+}
+
+fn stop(runner: &Runner, stop: Stop, by: &str, dir: &Path, screen: &Screen) -> io::Result<()> {
+    match stop {
+        Stop::Ask => {
+            ask_to_stop(dir, by)?;
+            screen.say(&format!(
+                "{by}: asked the run to stop; it removes the app first. Again to end the tests at once."
+            ));
+        }
+        Stop::EndRunner => {
+            screen.say(&format!(
+                "{by}: ending the tests; the app is still removed."
+            ));
+            runner.signal_group(Signal::TERM);
+        }
+        Stop::KillRunner => {
+            screen.say(&format!(
+                "{by}: killing the tests; the app is still removed."
+            ));
+            runner.signal_group(Signal::KILL);
+        }
+    }
+    Ok(())
+}
+
+/// Writes the wish to stop. Whoever asked first is named; a second wish changes nothing.
+pub fn ask_to_stop(dir: &Path, by: &str) -> io::Result<bool> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(dir.join(CANCEL));
+    match made {
+        Ok(mut file) => file.write_all(by.as_bytes()).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
