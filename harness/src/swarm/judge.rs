@@ -11,6 +11,7 @@ use bollard::models::{ServiceUpdateStatusStateEnum as Update, TaskState};
 
 use super::look::{Observation, SeenService, SeenTask};
 use crate::fault::Fault;
+use crate::wait::Seconds;
 
 /// How many tasks of a service are to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub enum Verdict {
 /// An update that was just asked for shows within about 50 ms; before this, counts of the old spec
 /// and the update state of the last deploy could be taken for an answer.
 const UPDATES_SHOW_WITHIN: Duration = Duration::from_millis(250);
+/// A task runs for a moment even if its program ends at once: so long all tasks must have run.
+const STEADY: Duration = Duration::from_millis(300);
+/// The same once a task failed. As long as the swarm itself watches an update by default.
+const STEADY_AFTER_FAILURE: Duration = Duration::from_secs(5);
 const STARTS_OF_A_CRASH_LOOP: usize = 3;
 const QUIET_AT_LEAST: Duration = Duration::from_secs(30);
 
@@ -49,6 +54,9 @@ struct Past {
     /// Its state at the last look, and when that began.
     state: String,
     since: Duration,
+    /// The tasks that ran at the last look, and since when just these.
+    running: Vec<String>,
+    running_since: Duration,
 }
 
 struct Failure {
@@ -103,6 +111,15 @@ impl Memory {
                 past.state = state;
                 past.since = now;
             }
+            let running = service
+                .tasks
+                .iter()
+                .filter(|task| task.current && task.runs());
+            let running = running.map(|task| task.id.clone()).collect::<Vec<_>>();
+            if past.running != running {
+                past.running = running;
+                past.running_since = now;
+            }
         }
     }
 
@@ -146,7 +163,10 @@ impl Memory {
             if let Some(fault) = self.hopeless(name, service, now) {
                 return Verdict::Never(fault);
             }
-            missing.extend(self.lacks(name, service, *wanted));
+            missing.extend(
+                self.lacks(name, service, *wanted)
+                    .or_else(|| self.unsteady(name, now)),
+            );
         }
         if missing.is_empty() && now < UPDATES_SHOW_WITHIN {
             missing.push(Fault::infra("looking whether an update begins"));
@@ -217,6 +237,27 @@ impl Memory {
             .map(|(_, past)| past.since)
             .max()
             .unwrap_or_default()
+    }
+
+    /// As many run as are wanted, but not for long enough to count.
+    fn unsteady(&self, name: &str, now: Duration) -> Option<Fault> {
+        let past = self.services.get(name)?;
+        let steady = match past.failures.last() {
+            Some(_) => STEADY_AFTER_FAILURE,
+            None => STEADY,
+        };
+        if past.running.is_empty() || past.running_since + steady <= now {
+            return None;
+        }
+        let failure = past
+            .failures
+            .last()
+            .map(|failure| format!(", last failure: {}", failure.text()))
+            .unwrap_or_default();
+        Some(Fault::recipe(format!(
+            "{name}: running for {} so far{failure}",
+            Seconds(now.saturating_sub(past.running_since))
+        )))
     }
 
     /// What this service lacks, if anything.

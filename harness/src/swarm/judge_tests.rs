@@ -126,14 +126,18 @@ fn one_service(
     #[case] expected: Verdict,
 ) {
     let seen = stack([("app", service(update, tasks))]);
-    assert_eq!(after(&[(1, seen)], &wants([("app", replicas)])), expected);
+    let looks = [(0, seen.clone()), (1, seen)];
+    assert_eq!(after(&looks, &wants([("app", replicas)])), expected);
 }
 
 #[test]
 fn a_service_that_is_not_there_has_not_converged() {
     let seen = stack([("app", service(None, vec![task("a", TaskState::RUNNING)]))]);
     assert_eq!(
-        after(&[(1, seen)], &wants([("app", 1), ("db", 1)])),
+        after(
+            &[(0, seen.clone()), (1, seen)],
+            &wants([("app", 1), ("db", 1)])
+        ),
         not_yet("db: no such service")
     );
 }
@@ -150,7 +154,10 @@ fn a_global_service_without_a_task_has_not_converged() {
     let none = stack([("app", service(None, vec![]))]);
     assert_eq!(after(&[(1, none)], &wanted), not_yet("app: 0 of 1 running"));
     let one = stack([("app", service(None, vec![task("a", TaskState::RUNNING)]))]);
-    assert_eq!(after(&[(1, one)], &wanted), Verdict::Ready);
+    assert_eq!(
+        after(&[(0, one.clone()), (1, one)], &wanted),
+        Verdict::Ready
+    );
 }
 
 #[test]
@@ -351,4 +358,36 @@ fn no_suitable_node_is_no_fault_of_the_recipe() {
             "app: no suitable node (host-mode port already in use on 1 node)"
         ))
     );
+}
+
+#[test]
+fn a_task_that_has_only_just_begun_to_run_does_not_count_yet() {
+    let empty = stack([("app", service(None, vec![]))]);
+    let up = stack([("app", service(None, vec![task("a", TaskState::RUNNING)]))]);
+    let wanted = wants([("app", 1)]);
+    let begun = [(0, empty), (9, up.clone())];
+    assert_eq!(
+        after(&begun, &wanted),
+        not_yet("app: running for 0.0 s so far")
+    );
+    let [first, second] = begun;
+    assert_eq!(after(&[first, second, (10, up)], &wanted), Verdict::Ready);
+}
+
+#[rstest::rstest]
+#[case::four_seconds(14, false)]
+#[case::five_seconds(15, true)]
+fn after_a_failure_a_task_must_run_for_longer(#[case] until: u64, #[case] ready: bool) {
+    let seen = |state| {
+        let failure = failed("a", 1, "task: non-zero exit (1)");
+        stack([("app", service(None, vec![failure, task("b", state)]))])
+    };
+    let looks = [
+        (0, stack([("app", service(None, vec![]))])),
+        (5, seen(TaskState::READY)),
+        (10, seen(TaskState::RUNNING)),
+        (until, seen(TaskState::RUNNING)),
+    ];
+    let verdict = after(&looks, &wants([("app", 1)]));
+    assert_eq!(verdict == Verdict::Ready, ready, "{verdict:?}");
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::query_parameters::{
-    ListConfigsOptions, ListContainersOptions, ListNetworksOptions, ListSecretsOptions,
-    ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions,
+    KillContainerOptions, ListConfigsOptions, ListContainersOptions, ListNetworksOptions,
+    ListSecretsOptions, ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions,
 };
 use futures_util::future::join_all;
 use results::event::Leftover;
@@ -24,6 +24,8 @@ use crate::fault::Fault;
 use crate::recipe::StackName;
 use crate::wait::{Probe, Unwatched, wait_until};
 
+/// What the swarm puts on the container of a task.
+const SERVICE_ID: &str = "com.docker.swarm.service.id";
 const LOOK_EVERY: Duration = Duration::from_millis(30);
 
 /// What a removal learned.
@@ -43,8 +45,9 @@ pub async fn remove_stack(
     let mut removed = Removed::default();
     let removal = async {
         let fault = |error: Error| Swarm::fault(format!("removing {stack}"), &error);
-        // Services first: a container that is killed while its service lives is started again.
-        remove_services(swarm, stack).await.map_err(fault)?;
+        kill_services(swarm, stack, &mut removed.anonymous)
+            .await
+            .map_err(fault)?;
         gone(swarm, stack, deadline, &mut removed.anonymous).await?;
         let (volumes, networks, objects) = tokio::join!(
             remove_volumes(swarm, stack, deadline, &removed.anonymous),
@@ -139,6 +142,43 @@ pub async fn anonymous_volumes(
         .into_iter()
         .flat_map(|container| container.anonymous)
         .collect())
+}
+
+/// Kills the containers of each service and removes it at once.
+///
+/// The order and the haste matter: a task that the swarm shuts down itself takes two seconds more
+/// if it has a network, whatever becomes of its container; so does one that the swarm starts in
+/// place of a killed one while the service still lives.
+async fn kill_services(
+    swarm: &Swarm,
+    stack: &StackName,
+    anonymous: &mut BTreeSet<String>,
+) -> Result<(), Error> {
+    let (services, containers) =
+        tokio::try_join!(look::services(swarm, stack), containers(swarm, stack))?;
+    anonymous.extend(containers.iter().flat_map(|c| c.anonymous.iter().cloned()));
+    let end = |service: bollard::models::Service| {
+        let id = service.id.unwrap_or_default();
+        let kills = containers
+            .iter()
+            .filter(|container| container.service == id)
+            .map(|container| {
+                let options = KillContainerOptions {
+                    signal: "SIGKILL".to_owned(),
+                };
+                swarm.docker().kill_container(&container.id, Some(options))
+            })
+            .collect::<Vec<_>>();
+        async move {
+            // One that does not run can't be killed: no matter.
+            join_all(kills).await;
+            unless_gone(swarm.docker().delete_service(&id).await)
+        }
+    };
+    join_all(services.into_iter().map(end))
+        .await
+        .into_iter()
+        .collect()
 }
 
 async fn remove_services(swarm: &Swarm, stack: &StackName) -> Result<(), Error> {
@@ -293,6 +333,8 @@ pub async fn remove_secrets(swarm: &Swarm, stack: &StackName) -> Result<(), Faul
 
 struct Container {
     id: String,
+    /// Id of its service; empty: none.
+    service: String,
     name: String,
     anonymous: Vec<String>,
 }
@@ -308,7 +350,9 @@ async fn containers(swarm: &Swarm, stack: &StackName) -> Result<Vec<Container>, 
         let id = summary.id.unwrap_or_default();
         let name = summary.names.unwrap_or_default().into_iter().next();
         let volumes = summary.mounts.unwrap_or_default().into_iter();
+        let mut labels = summary.labels.unwrap_or_default();
         Container {
+            service: labels.remove(SERVICE_ID).unwrap_or_default(),
             name: name.map_or_else(
                 || id.clone(),
                 |name| name.trim_start_matches('/').to_owned(),
