@@ -1,0 +1,296 @@
+//! Access to the files of a volume, without a shell in the app's image.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use bollard::Docker;
+
+use super::direct::Direct;
+use super::helper::{Container, Helper};
+use super::path::InnerPath;
+use crate::fault::Fault;
+
+/// What is at a path; links inside the volume are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Missing,
+    File,
+    Directory,
+    /// A device, a pipe, a socket.
+    Other,
+}
+
+/// Where volumes are found.
+pub enum Volumes {
+    Docker {
+        docker: Docker,
+        helper: Helper,
+    },
+    /// Each directory below it is a volume: for what has no Docker.
+    Folder(PathBuf),
+}
+
+impl Volumes {
+    /// Opens a volume, or none if there is no volume of that name.
+    pub async fn find(&self, name: &str) -> Result<Option<Volume>, Fault> {
+        match self {
+            Self::Docker { docker, helper } => Volume::find(docker, name, helper).await,
+            Self::Folder(folder) => {
+                let path = folder.join(name);
+                path.is_dir().then(|| Volume::at(&path)).transpose()
+            }
+        }
+    }
+
+    pub async fn open(&self, name: &str) -> Result<Volume, Fault> {
+        self.find(name)
+            .await?
+            .ok_or_else(|| Fault::infra(format!("there is no volume {name}")))
+    }
+}
+
+/// The files of one volume. [`Volume::close`] removes its helper container, where it has one.
+pub struct Volume {
+    name: String,
+    access: Access,
+}
+
+enum Access {
+    Direct(Direct),
+    Helper(Container),
+}
+
+impl Volume {
+    /// Opens a volume: directly where its files are a plain directory that we can read as root,
+    /// else through a helper container.
+    pub async fn open(docker: &Docker, name: &str, helper: &Helper) -> Result<Self, Fault> {
+        Self::find(docker, name, helper)
+            .await?
+            .ok_or_else(|| Fault::infra(format!("there is no volume {name}")))
+    }
+
+    /// Opens a volume through a helper container, whatever else is possible.
+    pub async fn open_by_helper(
+        docker: &Docker,
+        name: &str,
+        helper: &Helper,
+    ) -> Result<Self, Fault> {
+        Ok(Self {
+            name: name.to_owned(),
+            access: Access::Helper(Container::start(docker, name, helper).await?),
+        })
+    }
+
+    /// A plain directory as a volume.
+    pub fn at(path: &Path) -> Result<Self, Fault> {
+        let direct = Direct::open(path)
+            .map_err(|error| Fault::infra(format!("{}: {error}", path.display())))?;
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        Ok(Self {
+            name: name.to_string_lossy().into_owned(),
+            access: Access::Direct(direct),
+        })
+    }
+
+    async fn find(docker: &Docker, name: &str, helper: &Helper) -> Result<Option<Self>, Fault> {
+        let found = match docker.inspect_volume(name).await {
+            Ok(found) => found,
+            Err(bollard::errors::Error::DockerResponseServerError {
+                status_code: 404, ..
+            }) => return Ok(None),
+            Err(error) => return Err(Fault::infra(format!("volume {name}: {error}"))),
+        };
+        // Options of the local driver (a bind, NFS) are mounted only while a container uses it.
+        let plain = found.driver == "local" && found.options.is_empty();
+        if plain
+            && rustix::process::geteuid().is_root()
+            && let Ok(direct) = Direct::open(Path::new(&found.mountpoint))
+        {
+            return Ok(Some(Self {
+                name: name.to_owned(),
+                access: Access::Direct(direct),
+            }));
+        }
+        Self::open_by_helper(docker, name, helper).await.map(Some)
+    }
+
+    pub async fn close(self) -> Result<(), Fault> {
+        match self.access {
+            Access::Direct(_) => Ok(()),
+            Access::Helper(helper) => helper.close().await,
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn is_direct(&self) -> bool {
+        matches!(self.access, Access::Direct(_))
+    }
+
+    pub async fn kind(&self, path: &InnerPath) -> Result<Kind, Fault> {
+        let kind = match &self.access {
+            Access::Direct(direct) => direct.kind(path),
+            Access::Helper(helper) => helper.kind(path).await,
+        };
+        kind.map_err(|fault| self.named(fault))
+    }
+
+    /// Reads a file that is expected to have at most `limit` bytes; more is a fault.
+    pub async fn read(&self, path: &InnerPath, limit: u64) -> Result<Vec<u8>, Fault> {
+        let content = match &self.access {
+            Access::Direct(direct) => direct.read(path, limit + 1),
+            Access::Helper(helper) => helper.read(path, limit + 1).await,
+        }
+        .map_err(|fault| self.named(fault))?;
+        if content.len() as u64 > limit {
+            let text = format!("`{path}` has more than the {limit} bytes that were expected");
+            return Err(self.named(Fault::recipe(text)));
+        }
+        Ok(content)
+    }
+
+    /// BLAKE3 of a file of any size, in hexadecimal.
+    pub async fn checksum(&self, path: &InnerPath) -> Result<String, Fault> {
+        let checksum = match &self.access {
+            Access::Direct(direct) => direct.checksum(path),
+            Access::Helper(helper) => helper.checksum(path).await,
+        };
+        checksum.map_err(|fault| self.named(fault))
+    }
+
+    /// Replaces a file as one; it gets the owner of its directory and mode 0644.
+    pub async fn write(&self, path: &InnerPath, content: &[u8]) -> Result<(), Fault> {
+        let written = match &self.access {
+            Access::Direct(direct) => direct.write(path, content),
+            Access::Helper(helper) => helper.write(path, content).await,
+        };
+        written.map_err(|fault| self.named(fault))
+    }
+
+    /// Adds bytes to a file that exists, in place.
+    pub async fn append(&self, path: &InnerPath, content: &[u8]) -> Result<(), Fault> {
+        let written = match &self.access {
+            Access::Direct(direct) => direct.append(path, content),
+            Access::Helper(helper) => helper.append(path, content).await,
+        };
+        written.map_err(|fault| self.named(fault))
+    }
+
+    /// Removes a file; false: it was not there.
+    pub async fn remove(&self, path: &InnerPath) -> Result<bool, Fault> {
+        let removed = match &self.access {
+            Access::Direct(direct) => direct.remove(path),
+            Access::Helper(helper) => helper.remove(path).await,
+        };
+        removed.map_err(|fault| self.named(fault))
+    }
+
+    /// The first `limit` names in a directory, sorted.
+    pub async fn list(&self, path: &InnerPath, limit: usize) -> Result<Vec<String>, Fault> {
+        let mut names = match &self.access {
+            Access::Direct(direct) => direct.list(path),
+            Access::Helper(helper) => helper.list(path).await,
+        }
+        .map_err(|fault| self.named(fault))?;
+        names.sort_unstable();
+        names.truncate(limit);
+        Ok(names)
+    }
+
+    /// Whether a symbolic link stands on the way to the path, itself included.
+    pub(super) async fn is_reached_by_links(&self, path: &InnerPath) -> Result<bool, Fault> {
+        let links = match &self.access {
+            Access::Direct(direct) => direct.is_reached_by_links(path),
+            Access::Helper(helper) => helper.is_reached_by_links(path).await,
+        };
+        links.map_err(|fault| self.named(fault))
+    }
+
+    /// Whether anything is there, a link that leads nowhere included.
+    pub(super) async fn is_there(&self, path: &InnerPath) -> Result<bool, Fault> {
+        let Some((parent, name)) = path.split() else {
+            return Ok(true);
+        };
+        if self.kind(&parent).await? != Kind::Directory {
+            return Ok(false);
+        }
+        let names = match &self.access {
+            Access::Direct(direct) => direct.list(&parent),
+            Access::Helper(helper) => helper.list(&parent).await,
+        };
+        names
+            .map(|names| names.iter().any(|other| other == name))
+            .map_err(|fault| self.named(fault))
+    }
+
+    pub(super) async fn empty(&self) -> Result<(), Fault> {
+        let emptied = match &self.access {
+            Access::Direct(direct) => direct
+                .empty()
+                .map_err(|error| Fault::infra(format!("could not be emptied: {error}"))),
+            Access::Helper(helper) => helper.empty().await,
+        };
+        emptied.map_err(|fault| self.named(fault))
+    }
+
+    /// Runs `tar` in the volume's root on an archive of this host: exit code and what it said.
+    pub(super) async fn tar(
+        &self,
+        options: &[&str],
+        archive: &Path,
+        members: &[String],
+    ) -> Result<(i64, String), Fault> {
+        let (root, archive) = match &self.access {
+            Access::Direct(direct) => (direct.root().to_owned(), archive.to_owned()),
+            Access::Helper(helper) => (helper.root().to_owned(), helper.exchanged(archive)?),
+        };
+        // First, for it counts for what follows.
+        let mut arguments = vec![format!("--directory={}", root.display())];
+        arguments.extend(options.iter().map(|&option| option.to_owned()));
+        arguments.push(format!("--file={}", archive.display()));
+        arguments.push("--".to_owned());
+        arguments.extend_from_slice(members);
+        match &self.access {
+            Access::Direct(_) => {
+                let output = tokio::process::Command::new("tar")
+                    .args(&arguments)
+                    .env_clear()
+                    .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+                    .env("LC_ALL", "C")
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::piped())
+                    .kill_on_drop(true)
+                    .output()
+                    .await
+                    .map_err(|error| Fault::infra(format!("could not run `tar`: {error}")))?;
+                let code = output.status.code().map_or(-1, i64::from);
+                Ok((code, String::from_utf8_lossy(&output.stderr).into_owned()))
+            }
+            Access::Helper(helper) => {
+                arguments.insert(0, "tar".to_owned());
+                let output = helper.run(arguments, None).await?;
+                Ok((
+                    output.code,
+                    String::from_utf8_lossy(&output.stderr).into_owned(),
+                ))
+            }
+        }
+    }
+
+    fn named(&self, fault: Fault) -> Fault {
+        fault.context(format_args!("volume {}", self.name))
+    }
+}
+
+pub(super) fn escapes(path: &InnerPath) -> Fault {
+    Fault::recipe(format!(
+        "`{path}` leads out of the volume through a symbolic link"
+    ))
+}
+
+pub(super) fn missing(path: &InnerPath) -> Fault {
+    Fault::recipe(format!("there is no `{path}`"))
+}
