@@ -1,1 +1,0 @@
-//! Proof that data survives: markers that are seeded, mutated and compared.
