@@ -3,6 +3,11 @@
 //! Needs Docker, root, and an image with `sh` and GNU `tar`: `CCCI_TEST_IMAGE`, else the newest
 //! local image of the kit's base.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "the set-up of tests, which clippy does not know as tests"
+)]
+
 use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

@@ -40,7 +40,7 @@ pub(super) const EXTRACT: [&str; 8] = [
 
 /// How often the reader looks again when it has caught up with `tar`.
 const CATCH_UP: Duration = Duration::from_millis(2);
-const READ_AT_ONCE: usize = 1 << 20;
+const READ_AT_ONCE: usize = 256 << 10;
 
 /// What came of creating an archive.
 pub(super) enum Made {

@@ -9,12 +9,14 @@
 mod archive;
 mod direct;
 mod helper;
+mod meta;
 mod path;
 mod store;
 mod volume;
 
 pub use archive::MARKER_PREFIX;
 pub use helper::Helper;
+pub use meta::{ArchivedPath, ArchivedVolume, NoSnapshotId, Snapshot, SnapshotId};
 pub use path::{InnerPath, InnerPathError};
-pub use store::{ArchivedPath, ArchivedVolume, Restore, Selection, Snapshot, SnapshotId, Store};
+pub use store::{Restore, Selection, Store};
 pub use volume::{Kind, Volume, Volumes};
