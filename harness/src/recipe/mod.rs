@@ -8,6 +8,7 @@ pub mod checkout;
 pub mod compose;
 pub mod env;
 pub mod git;
+pub mod lint;
 pub mod names;
 pub mod policy;
 pub mod secrets;

@@ -68,8 +68,8 @@ pub enum ComposeError {
 pub struct Place {
     /// Relative to the recipe's folder.
     pub file: PathBuf,
-    pub line: Option<usize>,
-    pub column: Option<usize>,
+    pub line: Option<u32>,
+    pub column: Option<u32>,
 }
 
 impl fmt::Display for Place {

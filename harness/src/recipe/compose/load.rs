@@ -149,8 +149,8 @@ impl SourceFile {
         let yaml = |error: serde_yaml_ng::Error| ComposeError::Yaml {
             place: Place {
                 file: self.name.clone(),
-                line: error.location().map(|at| at.line()),
-                column: error.location().map(|at| at.column()),
+                line: error.location().and_then(|at| at.line().try_into().ok()),
+                column: error.location().and_then(|at| at.column().try_into().ok()),
             },
             message: error.to_string(),
         };
@@ -255,7 +255,7 @@ impl SourceFile {
 
     fn shape(&self, shape: Shape) -> ComposeError {
         ComposeError::Shape {
-            place: self.place(line_of_path(&self.text, &shape.at)),
+            place: self.place(nearest_line_of_path(&self.text, &shape.at)),
             at: shape.at,
             expected: shape.expected,
             found: shape.found,
@@ -265,7 +265,7 @@ impl SourceFile {
     fn place(&self, line: Option<usize>) -> Place {
         Place {
             file: self.name.clone(),
-            line,
+            line: line.and_then(|line| line.try_into().ok()),
             column: None,
         }
     }
@@ -279,31 +279,43 @@ impl SourceFile {
     }
 }
 
-pub(in crate::recipe) fn line_with(text: &str, needle: &str) -> Option<usize> {
+fn line_with(text: &str, needle: &str) -> Option<usize> {
     let found = text.lines().position(|line| line.contains(needle));
     found.map(|index| index + 1)
 }
 
-/// The line of a dotted path of keys: each key is looked for behind the one before. A parser of
-/// YAML that keeps positions would be exact; this is for people who look for the place.
+/// The line of a dotted path of keys in block style: each key is looked for below the one before,
+/// where lines are indented more. A parser of YAML that keeps positions would be exact; this is
+/// for people who look for the place.
 pub(in crate::recipe) fn line_of_path(text: &str, path: &str) -> Option<usize> {
     let lines = text.lines().collect::<Vec<_>>();
+    let indent = |line: &str| line.len() - line.trim_start().len();
     let mut found = None;
-    let mut from = 0;
     for key in path.split('.') {
         let key = key.split('[').next().unwrap_or(key);
-        let begins = |line: &&str| {
+        let (from, parent) = found.map_or((0, None), |at: usize| (at, Some(indent(lines[at - 1]))));
+        let below = lines[from..].iter().take_while(|line| {
+            let nothing = line.trim().is_empty() || line.trim_start().starts_with('#');
+            nothing || parent.is_none_or(|parent| indent(line) > parent)
+        });
+        let is_key = |line: &&str| {
             let line = line.trim_start().trim_start_matches(['"', '\'']);
             line.strip_prefix(key)
                 .is_some_and(|rest| rest.trim_start_matches(['"', '\'']).starts_with(':'))
         };
-        let Some(offset) = lines.get(from..)?.iter().position(begins) else {
-            break;
-        };
+        let offset = below.into_iter().position(is_key)?;
         found = Some(from + offset + 1);
-        from += offset + 1;
     }
     found
+}
+
+/// The line of the path, or of as much of it as stands in the file.
+pub(in crate::recipe) fn nearest_line_of_path(text: &str, path: &str) -> Option<usize> {
+    let ends = path.match_indices('.').map(|(at, _)| at);
+    let ends = ends.chain([path.len()]).collect::<Vec<_>>();
+    ends.into_iter()
+        .rev()
+        .find_map(|end| line_of_path(text, &path[..end]))
 }
 
 fn env_file(text: &str) -> Vec<(String, Option<String>)> {
@@ -323,11 +335,7 @@ fn stays_inside(path: &Path) -> bool {
 }
 
 /// The real path of a file of the recipe, which is there and inside the recipe's folder.
-pub(in crate::recipe) fn resolve(
-    tree: &Path,
-    path: &Path,
-    asked_by: &str,
-) -> Result<PathBuf, ComposeError> {
+fn resolve(tree: &Path, path: &Path, asked_by: &str) -> Result<PathBuf, ComposeError> {
     let escapes = || ComposeError::Escapes {
         path: path.display().to_string(),
         asked_by: asked_by.to_owned(),

@@ -19,7 +19,7 @@ pub use backup::{BackupPlan, ServiceHooks, VolumeBackup};
 pub use error::{ComposeError, Place};
 pub use interpolate::variables_in;
 pub use load::compose_files;
-pub(in crate::recipe) use load::{line_of_path, line_with, resolve};
+pub(in crate::recipe) use load::{line_of_path, nearest_line_of_path};
 pub use model::{Compose, Grant, Mount, MountKind, Network, Object, Port, Service, Volume};
 
 #[cfg(test)]

@@ -428,6 +428,17 @@ fn a_backup_path_that_leaves_the_volume_is_refused() {
     assert!(matches!(error, ComposeError::BackupPath { .. }));
 }
 
+#[rstest::rstest]
+#[case("services.app.image", Some(4))]
+#[case("services.db.image", Some(7))]
+#[case("services.db.deploy.replicas", None)]
+#[case("volumes.db", Some(9))]
+#[case("services.web.image", None)]
+fn the_line_of_a_path_is_below_its_parents(#[case] path: &str, #[case] line: Option<usize>) {
+    let text = "services:\n  app:\n    # image: old\n    image: a\n\n  db:\n    \"image\": b\nvolumes:\n  db:\n";
+    assert_eq!(line_of_path(text, path), line);
+}
+
 proptest::proptest! {
     #[test]
     fn any_text_is_read_or_refused(text in "(services:\n)?([ a-z:\\[\\]{}$&*\"'-]|\n){0,60}") {

@@ -137,22 +137,29 @@ impl EnvFile {
         let quoted = value::quote(value).ok_or_else(|| EnvError::Unrepresentable {
             key: key.to_owned(),
         })?;
-        let found = self
-            .lines
-            .iter_mut()
-            .rev()
-            .find_map(|line| match &mut line.assignment {
-                Some(assignment) if assignment.key == key => Some((&mut line.text, assignment)),
-                _ => None,
-            });
-        if let Some((text, assignment)) = found {
-            text.replace_range(assignment.raw.clone(), &quoted);
-            assignment.raw.end = assignment.raw.start + quoted.len();
-        } else {
-            self.append(key, &quoted);
+        let found = self.lines.iter().rposition(|line| {
+            let assignment = line.assignment.as_ref();
+            assignment.is_some_and(|assignment| assignment.key == key)
+        });
+        match found {
+            Some(index) => self.replace(index, &quoted),
+            None => self.append(key, &quoted),
         }
         self.evaluate();
         Ok(())
+    }
+
+    fn replace(&mut self, index: usize, quoted: &str) {
+        let line = &mut self.lines[index];
+        let Some(assignment) = &line.assignment else {
+            return;
+        };
+        // Behind a quoted value a comment may follow at once; behind another it may not.
+        if line.text[assignment.raw.end..].starts_with('#') {
+            line.text.insert(assignment.raw.end, ' ');
+        }
+        line.text.replace_range(assignment.raw.clone(), quoted);
+        *line = reread(&line.text, index);
     }
 
     fn append(&mut self, key: &str, quoted: &str) {
@@ -161,17 +168,8 @@ impl EnvFile {
         {
             last.text.push('\n');
         }
-        let start = key.len() + 1;
-        self.lines.push(Line {
-            text: format!("{key}={quoted}\n"),
-            assignment: Some(Assignment {
-                key: key.to_owned(),
-                raw: start..start + quoted.len(),
-                comment: None,
-                exported: false,
-            }),
-            disabled: None,
-        });
+        let line = reread(&format!("{key}={quoted}\n"), self.lines.len());
+        self.lines.push(line);
     }
 
     fn evaluate(&mut self) {
@@ -213,6 +211,10 @@ impl fmt::Display for EnvFile {
             .iter()
             .try_for_each(|line| f.write_str(&line.text))
     }
+}
+
+fn reread(text: &str, index: usize) -> Line {
+    read_line(text, index + 1).expect("a line with a checked key and a quoted value is well formed")
 }
 
 fn is_key(text: &str) -> bool {
