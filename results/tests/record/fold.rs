@@ -89,6 +89,43 @@ fn a_test_that_passes_on_a_second_try_is_flaky() {
 }
 
 #[test]
+fn a_failed_test_is_not_cured_by_a_skip() {
+    let mut run = sample::all_pass();
+    let (tier, source, name) = (Tier::Install, Source::Generic, "answers");
+    run.push(trial_ended(tier, source, name, Outcome::fail("502")))
+        .push(trial_ended(tier, source, name, Outcome::skip("no time")));
+    assert_eq!(run.record().verdict, Verdict::Fail);
+}
+
+#[test]
+fn what_was_left_behind_once_is_not_forgotten() {
+    let mut run = sample::residue();
+    run.push(EventKind::TeardownEnded {
+        duration_ms: 1,
+        residue: Vec::new(),
+        errors: Vec::new(),
+    });
+    let record = run.record();
+    assert_eq!(
+        (record.verdict, record.teardown.residue.len()),
+        (Verdict::Error, 1)
+    );
+}
+
+#[test]
+fn a_teardown_that_could_not_look_is_an_error() {
+    let mut run = sample::all_pass();
+    run.push(EventKind::TeardownEnded {
+        duration_ms: 1,
+        residue: Vec::new(),
+        errors: vec!["the engine did not answer".to_owned()],
+    });
+    let record = run.record();
+    assert_eq!(record.verdict, Verdict::Error);
+    assert_eq!(record.verdict_reason, "teardown: the engine did not answer");
+}
+
+#[test]
 fn a_first_try_that_ended_without_a_word_makes_a_test_flaky() {
     let mut run = Run::of(&[Tier::Install]);
     run.operation(Tier::Install, Outcome::Pass, 10)

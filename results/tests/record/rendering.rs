@@ -436,3 +436,44 @@ fn the_report_says_the_reason_before_anything_else() {
     assert!(section("upgrade").contains("<details open"));
     assert!(!section("install").contains("<details open"));
 }
+
+#[test]
+fn the_report_carries_its_evidence() {
+    let mut run = sample::upgrade_failed();
+    run.push(EventKind::TrialEnded {
+        tier: Tier::Upgrade,
+        name: "answers".to_owned(),
+        source: Source::Generic,
+        outcome: Outcome::fail("no answer"),
+        duration_ms: 3,
+        evidence: [
+            "evidence/app.log",
+            "evidence/shot.png",
+            "evidence/core",
+            "evidence/gone",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    });
+    let page = html::render(&run.record(), &|path| match path {
+        "evidence/app.log" => Some(Evidence::Text {
+            text: "a < b\nlast line".to_owned(),
+            cut: true,
+        }),
+        "evidence/shot.png" => Some(Evidence::Image {
+            mime: "image/png",
+            bytes: b"picture".to_vec(),
+        }),
+        "evidence/core" => Some(Evidence::LinkOnly),
+        _ => None,
+    });
+    for expected in [
+        "a &lt; b\nlast line</pre>",
+        r#"<a href="./evidence/app.log">"#,
+        r#"<img src="data:image/png;base64,cGljdHVyZQ==" alt="Picture evidence/shot.png">"#,
+        r#"<a href="./evidence/core">"#,
+        "<code>evidence/gone</code> is not there",
+    ] {
+        assert!(page.contains(expected), "{expected}");
+    }
+}
