@@ -1,1 +1,216 @@
 //! Where a run takes place: zone, catalogue, engine, proxy, limits, state directory.
+//!
+//! The site `local` is built in; any other is a TOML file. Nothing but the site differs between a
+//! laptop and a server.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::recipe::AppDomain;
+
+/// The variable that names a site file.
+pub const SITE_VARIABLE: &str = "CCCI_SITE";
+/// The variable that names the state directory.
+pub const STATE_VARIABLE: &str = "CCCI_STATE_DIR";
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Site {
+    pub name: String,
+    /// Apps are named one label below this.
+    pub zone: AppDomain,
+    pub engine: EngineKind,
+    /// Where recipes come from that no `--source` is given for.
+    pub catalogue: Catalogue,
+    pub limits: Limits,
+    /// Policy findings that are allowed here, by the name of their rule.
+    pub allow: Vec<String>,
+    /// The image of the edge: a name of the image kit.
+    pub edge_image: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    Stack,
+}
+
+/// `"built-in"`, or a URL in which `{recipe}` stands for the recipe's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Catalogue {
+    BuiltIn,
+    Url(String),
+}
+
+impl From<String> for Catalogue {
+    fn from(text: String) -> Self {
+        if text == "built-in" {
+            Self::BuiltIn
+        } else {
+            Self::Url(text)
+        }
+    }
+}
+
+impl From<Catalogue> for String {
+    fn from(catalogue: Catalogue) -> Self {
+        match catalogue {
+            Catalogue::BuiltIn => "built-in".to_owned(),
+            Catalogue::Url(url) => url,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Apps under test that may be live on this Docker engine at once.
+    pub max_tests: u32,
+    /// Seconds from the keeper's start to the end of its session, the teardown not counted.
+    pub session_seconds: u64,
+    /// Seconds for a deploy to converge, where neither settings nor the recipe's label say.
+    pub deploy_seconds: u64,
+    /// Seconds for one hook.
+    pub hook_seconds: u64,
+    /// Seconds for one test.
+    pub test_seconds: u64,
+    /// Seconds for the removal of an app.
+    pub teardown_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_tests: 1,
+            session_seconds: 50 * 60,
+            deploy_seconds: 600,
+            hook_seconds: 300,
+            test_seconds: 300,
+            teardown_seconds: 240,
+        }
+    }
+}
+
+impl Limits {
+    pub fn session(&self) -> Duration {
+        Duration::from_secs(self.session_seconds)
+    }
+
+    pub fn deploy(&self) -> Duration {
+        Duration::from_secs(self.deploy_seconds)
+    }
+
+    pub fn hook(&self) -> Duration {
+        Duration::from_secs(self.hook_seconds)
+    }
+
+    pub fn test(&self) -> Duration {
+        Duration::from_secs(self.test_seconds)
+    }
+
+    pub fn teardown(&self) -> Duration {
+        Duration::from_secs(self.teardown_seconds)
+    }
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            name: "local".to_owned(),
+            zone: "ci.test".parse().expect("the local zone is a domain"),
+            engine: EngineKind::Stack,
+            catalogue: Catalogue::BuiltIn,
+            limits: Limits::default(),
+            allow: Vec::new(),
+            edge_image: "cc-ci.local/nginx:1.22.1".to_owned(),
+        }
+    }
+}
+
+impl Site {
+    /// The site that the environment names, else `local`.
+    pub fn from_environment() -> Result<Self, Fault> {
+        match std::env::var_os(SITE_VARIABLE) {
+            Some(path) => Self::read(Path::new(&path)),
+            None => Ok(Self::default()),
+        }
+    }
+
+    pub fn read(path: &Path) -> Result<Self, Fault> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| Fault::usage(format!("site file {}: {error}", path.display())))?;
+        let site: Self = toml::from_str(&text)
+            .map_err(|error| Fault::usage(format!("site file {}: {error}", path.display())))?;
+        if site.limits.max_tests == 0 {
+            return Err(Fault::usage(format!(
+                "site file {}: limits.max_tests is 0, so nothing could ever run; the least is 1",
+                path.display()
+            )));
+        }
+        Ok(site)
+    }
+}
+
+/// `CCCI_STATE_DIR`, else for root `/var/lib/cc-ci`, else below the user's state directory.
+pub fn state_dir() -> Result<PathBuf, Fault> {
+    if let Some(dir) = std::env::var_os(STATE_VARIABLE).filter(|dir| !dir.is_empty()) {
+        return std::path::absolute(&dir)
+            .map_err(|error| Fault::usage(format!("{STATE_VARIABLE}: {error}")));
+    }
+    if rustix::process::getuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/cc-ci"));
+    }
+    let below = |variable: &str| std::env::var_os(variable).filter(|dir| !dir.is_empty());
+    below("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| below("HOME").map(|home| Path::new(&home).join(".local/state")))
+        .map(|dir| dir.join("cc-ci"))
+        .ok_or_else(|| {
+            Fault::usage(format!(
+                "no place for the state directory: set {STATE_VARIABLE}"
+            ))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Site, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("site.toml");
+        fs::write(&path, text).unwrap();
+        Site::read(&path).map_err(|fault| {
+            assert!(matches!(fault, Fault::Usage(_)));
+            fault
+                .to_string()
+                .replace(&path.display().to_string(), "site.toml")
+        })
+    }
+
+    #[test]
+    fn what_a_site_file_does_not_say_is_as_in_the_local_site() {
+        let site = read("zone = \"ci.example.org\"\n[limits]\nmax_tests = 2\n").unwrap();
+        assert_eq!(site.zone.as_str(), "ci.example.org");
+        assert_eq!(site.limits.max_tests, 2);
+        assert_eq!(
+            site.limits.session_seconds,
+            Site::default().limits.session_seconds
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line() {
+        insta::assert_snapshot!(read("zome = \"ci.test\"").unwrap_err(), @"");
+    }
+
+    #[test]
+    fn a_zone_that_is_no_domain_is_refused() {
+        insta::assert_snapshot!(read("zone = \"not a zone\"").unwrap_err(), @"");
+    }
+}

@@ -177,6 +177,10 @@ pub enum EventKind {
         outcome: Outcome,
         findings: Vec<LintFinding>,
     },
+    /// The runner's own filter left these tiers out: they were not asked for after all.
+    Narrowed {
+        tiers: Vec<Tier>,
+    },
     CancelRequested {
         by: String,
     },

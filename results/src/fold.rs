@@ -97,6 +97,11 @@ impl Fold {
             EventKind::RunStarted(started) => {
                 self.started.get_or_insert(*started);
             }
+            EventKind::Narrowed { tiers } => {
+                if let Some(started) = &mut self.started {
+                    started.tiers.retain(|tier| !tiers.contains(tier));
+                }
+            }
             EventKind::Resolved(resolved) => self.resolved = Some(*resolved),
             EventKind::PhaseStarted { phase } => self.begin("phase", phase, None, at),
             EventKind::PhaseEnded { phase, duration_ms } => {

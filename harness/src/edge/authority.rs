@@ -19,6 +19,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
 
+use crate::fault::Fault;
 use crate::recipe::AppDomain;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -41,6 +42,13 @@ pub enum AuthorityError {
     Content(PathBuf),
     #[error("can't make a certificate")]
     Make(#[from] rcgen::Error),
+}
+
+impl From<AuthorityError> for Fault {
+    fn from(error: AuthorityError) -> Self {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        Self::infra(cause.map_or(error.to_string(), |cause| format!("{error}: {cause}")))
+    }
 }
 
 /// An authority that is kept in a folder.

@@ -14,6 +14,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
+pub use crate::swarm::ExecOutput;
+
 use crate::recipe::{AppDomain, CommitSha, Compose, RecipeName, StackName};
 
 /// One app: what stays the same from its first deploy to its removal.
@@ -77,14 +79,6 @@ pub struct BackedUpPath {
     /// Whether the snapshot holds it, and whether it is a file there.
     pub present: bool,
     pub is_file: bool,
-}
-
-/// What a command in a service's container did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExecOutput {
-    pub code: i64,
-    pub stdout: String,
-    pub stderr: String,
 }
 
 #[async_trait]

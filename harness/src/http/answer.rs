@@ -10,6 +10,7 @@ use reqwest::{Method, StatusCode, Url, Version};
 use serde::de::DeserializeOwned;
 
 use crate::edge::nginx::MARK;
+use crate::fault::Fault;
 use crate::wait::{Seconds, WaitError};
 
 /// How much of a body an error or an exchange shows.
@@ -60,6 +61,15 @@ pub enum HttpError {
     },
     #[error(transparent)]
     Wait(#[from] WaitError),
+}
+
+impl From<HttpError> for Fault {
+    fn from(error: HttpError) -> Self {
+        match &error {
+            HttpError::Client(_) | HttpError::NoRoots => Self::infra(error.to_string()),
+            _ => Self::recipe(error.to_string()),
+        }
+    }
 }
 
 impl HttpError {

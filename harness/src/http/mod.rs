@@ -6,8 +6,9 @@
 mod answer;
 mod ready;
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -41,12 +42,17 @@ pub struct ClientSpec {
     pub roots: Roots,
 }
 
+/// How many exchanges a client remembers.
+const KEPT_EXCHANGES: usize = 8;
+
 #[derive(Clone)]
 pub struct Client {
     spec: ClientSpec,
     inner: reqwest::Client,
     deadline: Duration,
     longest_body: usize,
+    /// The last exchanges, for evidence; shared by clones.
+    exchanges: Arc<Mutex<VecDeque<String>>>,
 }
 
 /// Makes ring the process' TLS provider; called again it does nothing.
@@ -64,6 +70,7 @@ impl Client {
             inner,
             deadline: DEADLINE,
             longest_body: LONGEST_BODY,
+            exchanges: Arc::default(),
         })
     }
 
@@ -144,14 +151,39 @@ impl Client {
             let response = response.map_err(|source| answer::unsent(&method, &url, source))?;
             answer::read(response, &method, by_edge, self.longest_body, started).await
         };
-        match tokio::time::timeout(self.deadline, exchange).await {
+        let answer = match tokio::time::timeout(self.deadline, exchange).await {
             Ok(done) => done,
             Err(_) => Err(HttpError::Late {
                 method: method.to_string(),
                 url: answer::shown(&url),
                 deadline: self.deadline,
             }),
+        };
+        self.keep(match &answer {
+            Ok(answer) => answer.exchange(),
+            Err(error) => format!("{method} {}\n{error}", answer::shown(&url)),
+        });
+        answer
+    }
+
+    /// What was asked and answered last, oldest first: for evidence.
+    pub fn exchanges(&self) -> Vec<String> {
+        let kept = self
+            .exchanges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        kept.iter().cloned().collect()
+    }
+
+    fn keep(&self, exchange: String) {
+        let mut kept = self
+            .exchanges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == KEPT_EXCHANGES {
+            kept.pop_front();
         }
+        kept.push_back(exchange);
     }
 }
 

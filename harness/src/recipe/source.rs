@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
+use crate::fault::Fault;
+
 use super::git::Credentials;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +15,12 @@ use super::git::Credentials;
 )]
 pub struct SourceError {
     shown: String,
+}
+
+impl From<SourceError> for Fault {
+    fn from(error: SourceError) -> Self {
+        Self::usage(error.to_string())
+    }
 }
 
 /// A repository, and what it is read with. Shown without credentials.

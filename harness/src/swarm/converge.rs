@@ -10,10 +10,13 @@ use super::judge::{Memory, Verdict, error_of};
 use super::look::{self, Observation, SeenTask, last_words, look};
 use super::{Swarm, because};
 use crate::fault::Fault;
-use crate::recipe::StackName;
+use crate::recipe::{Compose, StackName};
 use crate::wait::{Probe, Progress, WaitError, wait_until};
 
 pub use super::judge::Wanted;
+
+/// The bridge by which containers of overlay networks reach the host, and the host them.
+const GATEWAY: &str = "docker_gwbridge";
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -170,6 +173,49 @@ fn converged_task(task: &SeenTask) -> ConvergedTask {
         task: task.id.clone(),
         container: task.container.clone().unwrap_or_default(),
     }
+}
+
+/// Where the host reaches the newest running task of a service: its address on the gateway bridge.
+pub async fn address(swarm: &Swarm, stack: &StackName, service: &str) -> Result<String, Fault> {
+    let container = running_container(swarm, stack, service)
+        .await?
+        .ok_or_else(|| Fault::recipe(format!("{service}: no task runs")))?;
+    let gateway = swarm
+        .docker()
+        .inspect_network(
+            GATEWAY,
+            None::<bollard::query_parameters::InspectNetworkOptions>,
+        )
+        .await
+        .map_err(|error| Swarm::fault(format!("looking at the network {GATEWAY}"), &error))?;
+    let address = gateway
+        .containers
+        .unwrap_or_default()
+        .remove(&container)
+        .and_then(|endpoint| endpoint.ipv4_address)
+        .unwrap_or_default();
+    match address.split('/').next() {
+        Some(host) if !host.is_empty() => Ok(host.to_owned()),
+        _ => Err(Fault::infra(format!(
+            "{service}: its container has no address on {GATEWAY}"
+        ))),
+    }
+}
+
+/// What the services of a compose model want.
+pub fn wanted(compose: &Compose) -> BTreeMap<String, Wanted> {
+    compose
+        .services
+        .iter()
+        .map(|(name, service)| {
+            let wanted = if service.global {
+                Wanted::Global
+            } else {
+                Wanted::Replicas(service.replicas)
+            };
+            (name.clone(), wanted)
+        })
+        .collect()
 }
 
 /// The container of the newest running task of a service.

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bollard::models::{Mount, MountType, TaskSpecContainerSpec};
 use bollard::query_parameters::InspectContainerOptions;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::look::{self, seen_task};
@@ -61,7 +62,7 @@ pub struct LiveConfig {
 }
 
 /// A volume in a container of a running task.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct MountedVolume {
     pub service: String,
     pub target: String,

@@ -8,6 +8,8 @@
 mod converge;
 mod differences;
 mod evidence;
+mod exec;
+mod images;
 mod judge;
 mod live;
 mod look;
@@ -23,12 +25,17 @@ use crate::fault::Fault;
 use crate::recipe::StackName;
 
 pub use converge::{
-    Converged, ConvergedService, ConvergedTask, Wanted, converge, restarts, running_container,
+    Converged, ConvergedService, ConvergedTask, Wanted, address, converge, restarts,
+    running_container, wanted,
 };
 pub use differences::{Expected, differences};
 pub use evidence::collect;
+pub use exec::{ExecOutput, exec};
+pub use images::{built_here, pull_if_missing};
 pub use live::{LiveConfig, LiveMount, LiveService, MountedVolume, live, mounted_volumes};
-pub use removal::{Removed, anonymous_volumes, remove_secrets, remove_stack, residue};
+pub use removal::{
+    Removed, anonymous_volumes, remove_secrets, remove_stack, residue, secret_names,
+};
 
 /// What Docker puts on every object of a stack.
 pub const NAMESPACE: &str = "com.docker.stack.namespace";

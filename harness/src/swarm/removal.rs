@@ -331,6 +331,14 @@ pub async fn remove_secrets(swarm: &Swarm, stack: &StackName) -> Result<(), Faul
     Ok(())
 }
 
+/// Full names of the stack's secrets.
+pub async fn secret_names(swarm: &Swarm, stack: &StackName) -> Result<BTreeSet<String>, Fault> {
+    let found = secrets(swarm, stack)
+        .await
+        .map_err(|error| Swarm::fault(format!("looking at the secrets of {stack}"), &error))?;
+    Ok(found.into_iter().map(|secret| secret.name).collect())
+}
+
 struct Container {
     id: String,
     /// Id of its service; empty: none.

@@ -4,7 +4,7 @@
 //! is ended by its post-hook, whatever happened in between; a hook that fails makes the operation
 //! fail, with the last lines it said.
 //!
-//! This file must not know: how labels are written, how a volume is copied. [`Data`] knows.
+//! This file must not know: how labels are written, how a volume is copied ([`Data`] knows).
 
 use std::time::Duration;
 
@@ -12,45 +12,16 @@ use async_trait::async_trait;
 
 use crate::engine::{AppSpec, Backup, Deployment, Engine, ExecOutput};
 use crate::fault::Fault;
-use crate::recipe::{Compose, StackName};
+use crate::recipe::StackName;
+use crate::recipe::compose::{BackupPlan, VolumeBackup};
 
 const HOOK_WITHIN: Duration = Duration::from_secs(600);
 const SHOWN_LINES: usize = 5;
 
-/// What the backup labels of a stack ask for.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct BackupPlan {
-    /// In the order of the services' names.
-    pub services: Vec<Hooks>,
-    pub volumes: Vec<PlannedVolume>,
-}
-
-/// The hooks of one service, as they stand in its labels, with `$$` read as `$`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Hooks {
-    pub service: String,
-    pub before_backup: Option<String>,
-    pub after_backup: Option<String>,
-    pub before_restore: Option<String>,
-    pub after_restore: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PlannedVolume {
-    /// In the compose file.
-    pub key: String,
-    /// Full name in the swarm.
-    pub name: String,
-    /// Relative to the volume's root; none: all of it.
-    pub paths: Vec<String>,
-}
-
 /// What a backup is made of.
 #[async_trait]
 pub trait Data: Send + Sync {
-    fn plan(&self, compose: &Compose, stack: &StackName) -> Result<BackupPlan, Fault>;
-
-    async fn save(&self, stack: &StackName, volumes: &[PlannedVolume]) -> Result<Backup, Fault>;
+    async fn save(&self, stack: &StackName, volumes: &[VolumeBackup]) -> Result<Backup, Fault>;
 
     /// Writes the snapshot over what is in the volumes.
     async fn load(&self, stack: &StackName, snapshot: &str) -> Result<(), Fault>;
@@ -65,9 +36,9 @@ pub async fn backup(
     app: &AppSpec,
     what: &Deployment,
 ) -> Result<Backup, Fault> {
-    let plan = data.plan(&what.compose, &app.stack)?;
+    let plan = plan(what, &app.stack)?;
     let hooks = plan
-        .services
+        .hooks
         .iter()
         .map(|hooks| Around {
             service: &hooks.service,
@@ -92,9 +63,9 @@ pub async fn restore(
     what: &Deployment,
     snapshot: &str,
 ) -> Result<(), Fault> {
-    let plan = data.plan(&what.compose, &app.stack)?;
+    let plan = plan(what, &app.stack)?;
     let hooks = plan
-        .services
+        .hooks
         .iter()
         .map(|hooks| Around {
             service: &hooks.service,
@@ -110,6 +81,11 @@ pub async fn restore(
         data.load(&app.stack, snapshot),
     )
     .await
+}
+
+fn plan(what: &Deployment, stack: &StackName) -> Result<BackupPlan, Fault> {
+    let plan = what.compose.backup_plan(stack)?;
+    plan.ok_or_else(|| Fault::recipe("no service has the label `backupbot.backup=true`"))
 }
 
 struct Around<'a> {

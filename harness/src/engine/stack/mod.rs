@@ -5,9 +5,9 @@
 
 mod backup;
 mod deploy;
-mod exec;
 mod files;
 mod overlay;
+mod volumes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +22,8 @@ use super::{AppSpec, Backup, Deployment, Engine, ExecOutput, SecretValue};
 use crate::fault::Fault;
 use crate::swarm::{self, Swarm};
 
-pub use backup::{BackupPlan, Data, Hooks, PlannedVolume};
+pub use backup::Data;
+pub use volumes::Snapshots;
 
 /// On secrets that an engine inserted: the app's domain.
 pub const APP_LABEL: &str = "cc-ci.app";
@@ -111,7 +112,7 @@ impl Engine for StackEngine {
         command: &[String],
         deadline: Duration,
     ) -> Result<ExecOutput, Fault> {
-        exec::exec(&self.swarm, &app.stack, service, command, deadline).await
+        swarm::exec(&self.swarm, &app.stack, service, command, deadline).await
     }
 }
 

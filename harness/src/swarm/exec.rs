@@ -5,15 +5,24 @@ use std::time::Duration;
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
 
-use crate::engine::ExecOutput;
+use super::{Swarm, answered, running_container};
 use crate::fault::Fault;
 use crate::recipe::StackName;
-use crate::swarm::{self, Swarm};
 
 /// Of each stream; what comes after is read and dropped.
 const LARGEST_OUTPUT: usize = 1024 * 1024;
 
+/// What a command in a service's container did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecOutput {
+    pub code: i64,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs a command in the newest running container of a service, with no shell in between.
 pub async fn exec(
     swarm: &Swarm,
     stack: &StackName,
@@ -39,11 +48,11 @@ async fn run(
     command: &[String],
     what: &str,
 ) -> Result<ExecOutput, Fault> {
-    let Some(container) = swarm::running_container(swarm, stack, service).await? else {
+    let Some(container) = running_container(swarm, stack, service).await? else {
         return Err(Fault::recipe(format!("{what}: no container of it runs")));
     };
     let fault = |error: bollard::errors::Error| {
-        if swarm::answered(&error, 409) || swarm::answered(&error, 404) {
+        if answered(&error, 409) || answered(&error, 404) {
             // It ended in between, or the command can't be started in it.
             Fault::recipe(format!("{what}: {error}"))
         } else {

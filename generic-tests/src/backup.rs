@@ -1,0 +1,49 @@
+//! What holds for a backup that was taken.
+
+use anyhow::ensure;
+use harness::engine::Backup;
+use harness::suite::{App, TestResult};
+use results::Tier;
+
+fn taken(app: &App) -> anyhow::Result<Backup> {
+    Ok(app.recall(Tier::Backup.as_str())?)
+}
+
+pub async fn yields_a_snapshot_id(app: &App) -> TestResult {
+    let snapshot = taken(app)?.snapshot;
+    let id = snapshot.len() >= 8 && snapshot.chars().all(|c| c.is_ascii_hexdigit());
+    ensure!(id, "`{snapshot}` is no snapshot id");
+    Ok(())
+}
+
+pub async fn is_not_empty(app: &App) -> TestResult {
+    let backup = taken(app)?;
+    ensure!(backup.files > 0, "the snapshot holds no file");
+    ensure!(
+        backup.bytes > 0,
+        "the snapshot holds {} files and not one byte",
+        backup.files
+    );
+    Ok(())
+}
+
+/// Every path that the labels name is in the snapshot.
+pub async fn holds_every_labelled_path(app: &App) -> TestResult {
+    let backup = taken(app)?;
+    ensure!(
+        !backup.paths.is_empty(),
+        "the labels cover no volume and no path"
+    );
+    let missing: Vec<String> = backup
+        .paths
+        .iter()
+        .filter(|path| !path.present)
+        .map(|path| format!("`{}` in volume `{}`", path.path, path.key))
+        .collect();
+    ensure!(
+        missing.is_empty(),
+        "the backup labels name what is not there: {}",
+        missing.join(", ")
+    );
+    Ok(())
+}

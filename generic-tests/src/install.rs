@@ -1,0 +1,190 @@
+//! What holds for an app that was deployed and has converged.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, bail, ensure};
+use harness::session::deployment::deployment;
+use harness::suite::{App, TestResult};
+use harness::swarm::{self, Converged, Expected};
+use results::Tier;
+
+/// Every service runs as many tasks as it wants, zero included.
+pub async fn services_converged(app: &App) -> TestResult {
+    let live = swarm::live(app.swarm().await?, &app.view().stack).await?;
+    ensure!(!live.is_empty(), "the stack has no services");
+    let short: Vec<String> = live
+        .iter()
+        .filter_map(|service| {
+            let wanted = usize::try_from(service.replicas?).ok()?;
+            let running = service.containers.len();
+            (running != wanted).then(|| format!("{}: {running} of {wanted} running", service.name))
+        })
+        .collect();
+    ensure!(short.is_empty(), "{}", short.join("; "));
+    Ok(())
+}
+
+/// The app itself, and not a proxy in front of it, answers with an allowed status.
+pub async fn answers_over_https(app: &App) -> TestResult {
+    let view = app.view();
+    let url = app.url(&view.health_path);
+    let answer = app.http().get(&url).await?;
+    if let Some(page) = &answer.edge_page {
+        bail!("{url}: the proxy answered in the app's place: {page}");
+    }
+    answer.expect_one_of(&view.health_ok)?;
+    Ok(())
+}
+
+/// The certificate is the site's wildcard, and no other that happens to be trusted.
+pub async fn certificate_is_the_sites(app: &App) -> TestResult {
+    let url = app.url(&app.view().health_path);
+    let answer = app.http().get(&url).await?;
+    let der = answer
+        .certificate
+        .context("the connection showed no certificate")?;
+    let shown = harness::edge::authority::fingerprint_of(&der);
+    let expected = app.site_certificate()?;
+    ensure!(
+        shown == expected,
+        "{url} shows the certificate {shown}; the site's is {expected}"
+    );
+    Ok(())
+}
+
+/// No task of the converged stack has been replaced.
+pub async fn no_restarts_since_convergence(app: &App, tier: Tier) -> TestResult {
+    let facts: BTreeMap<String, serde_json::Value> = app.recall(tier.as_str())?;
+    let services = facts
+        .get("services")
+        .context("the operation kept no list of services")?;
+    let converged: Converged = serde_json::from_value(services.clone())?;
+    ensure!(
+        !converged.services.is_empty(),
+        "the operation saw no services converge"
+    );
+    let restarts = swarm::restarts(app.swarm().await?, &app.view().stack, &converged).await?;
+    ensure!(restarts.is_empty(), "{}", restarts.join("; "));
+    Ok(())
+}
+
+/// Every named volume of the services that run is mounted, and is there.
+pub async fn mounted_volumes_exist(app: &App) -> TestResult {
+    let swarm = app.swarm().await?;
+    let stack = &app.view().stack;
+    let mounted = swarm::mounted_volumes(swarm, stack).await?;
+    let plan = live_deployment(app)?;
+    let running = swarm::live(swarm, stack).await?;
+    for service in running
+        .iter()
+        .filter(|service| !service.containers.is_empty())
+    {
+        let Some(declared) = plan.compose.services.get(&service.name) else {
+            continue;
+        };
+        for mount in &declared.mounts {
+            let harness::recipe::compose::MountKind::Volume(key) = &mount.kind else {
+                continue;
+            };
+            let there = mounted
+                .iter()
+                .any(|volume| volume.service == service.name && volume.target == mount.target);
+            ensure!(
+                there,
+                "{}: volume `{key}` is not mounted at {}",
+                service.name,
+                mount.target
+            );
+        }
+    }
+    for volume in &mounted {
+        ensure!(
+            swarm.docker().inspect_volume(&volume.volume).await.is_ok(),
+            "{}: volume {} is mounted and does not exist",
+            volume.service,
+            volume.volume
+        );
+    }
+    Ok(())
+}
+
+/// The label names what was asked for, and every live service is as the commit's compose files say:
+/// a label is only what the engine wrote itself.
+pub async fn live_is_what_was_asked(app: &App) -> TestResult {
+    let live = app.view().live.as_ref().context("nothing is live")?;
+    let stack = &app.view().stack;
+    let services = swarm::live(app.swarm().await?, stack).await?;
+    let labels: BTreeMap<&str, &str> = services
+        .iter()
+        .flat_map(|service| &service.labels)
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    let label = |name: &str| {
+        labels
+            .get(format!("coop-cloud.{stack}.{name}").as_str())
+            .copied()
+    };
+    match &live.version {
+        Some(version) => ensure!(
+            label("version") == Some(version.as_str()),
+            "version {version} was asked for; the label says {:?}",
+            label("version")
+        ),
+        None => {
+            let shown = label("chaos-version").map(|text| text.trim_end_matches("+U"));
+            ensure!(
+                shown == Some(live.commit.short()),
+                "commit {} was asked for; the label says {shown:?}",
+                live.commit.short()
+            );
+        }
+    }
+    let plan = live_deployment(app)?;
+    let expected = Expected {
+        stack,
+        compose: &plan.compose,
+        tree: &plan.tree,
+        local_images: &plan.local_images,
+        app_env: &plan.app_env,
+    };
+    let differences = swarm::differences(&expected, &services);
+    ensure!(differences.is_empty(), "{}", differences.join("; "));
+    Ok(())
+}
+
+/// Head on empty volumes runs and answers.
+pub async fn head_installs(app: &App) -> TestResult {
+    let live = app.view().live.as_ref().context("nothing is live")?;
+    ensure!(live.is_head, "what is live is not head");
+    services_converged(app).await?;
+    live_is_what_was_asked(app).await?;
+    answers_over_https(app).await
+}
+
+/// What is live, as its commit's files say.
+pub fn live_deployment(app: &App) -> anyhow::Result<harness::engine::Deployment> {
+    let view = app.view();
+    let live = view.live.as_ref().context("nothing is live")?;
+    let env = app.env()?;
+    let mut plan = deployment(
+        &live.tree,
+        &live.commit,
+        live.version.as_deref(),
+        &env,
+        &view.stack,
+    )?;
+    let tier = if live.is_head {
+        [Tier::Fresh, Tier::Upgrade, Tier::Install]
+    } else {
+        [Tier::Install; 3]
+    };
+    plan.local_images = tier
+        .iter()
+        .find_map(|tier| {
+            app.recall::<BTreeMap<String, serde_json::Value>>(tier.as_str())
+                .ok()
+        })
+        .and_then(|facts| serde_json::from_value(facts.get("images")?.clone()).ok())
+        .unwrap_or_default();
+    Ok(plan)
+}

@@ -1,0 +1,69 @@
+//! From a commit's files and an app's environment to what an engine deploys.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::engine::Deployment;
+use crate::fault::Fault;
+use crate::recipe::abra_sh::AbraSh;
+use crate::recipe::compose::compose_files;
+use crate::recipe::env::EnvFile;
+use crate::recipe::{CommitSha, Compose, StackName};
+
+/// The deployment of a commit: what compose files say with this environment. Images are not known
+/// yet. Errors are the recipe's.
+pub fn deployment(
+    tree: &Path,
+    commit: &CommitSha,
+    version: Option<&str>,
+    env: &EnvFile,
+    stack: &StackName,
+) -> Result<Deployment, Fault> {
+    let app_env = env.variables().clone();
+    let mut variables = exports(tree)?;
+    variables.extend(app_env.clone());
+    variables.insert("STACK_NAME".to_owned(), stack.to_string());
+    let recipe = |error: &dyn std::fmt::Display| Fault::recipe(error.to_string());
+    let files = compose_files(env).map_err(|error| recipe(&error))?;
+    let compose = Compose::load(tree, &files, &variables).map_err(|error| recipe(&error))?;
+    Ok(Deployment {
+        commit: commit.clone(),
+        version: version.map(str::to_owned),
+        tree: tree.to_owned(),
+        files,
+        app_env,
+        variables,
+        compose,
+        local_images: BTreeMap::new(),
+    })
+}
+
+/// The version exports of `abra.sh`; a recipe may have none.
+fn exports(tree: &Path) -> Result<BTreeMap<String, String>, Fault> {
+    match fs::read(tree.join("abra.sh")) {
+        Ok(bytes) => Ok(AbraSh::parse(&String::from_utf8_lossy(&bytes)).exports),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(error) => Err(Fault::recipe(format!("abra.sh: {error}"))),
+    }
+}
+
+/// The app's environment as `app new` makes it: `.env.sample` with the app's domain, no ACME, and
+/// the recipe's extra variables.
+pub fn new_env(tree: &Path, domain: &str, extra: &[(String, String)]) -> Result<EnvFile, Fault> {
+    let path = tree.join(".env.sample");
+    let bytes = fs::read(&path).map_err(|error| {
+        Fault::recipe(format!(
+            ".env.sample: {error}; a recipe needs one for `app new`"
+        ))
+    })?;
+    let recipe = |error: &dyn std::fmt::Display| Fault::recipe(format!(".env.sample: {error}"));
+    let text = String::from_utf8(bytes).map_err(|error| recipe(&error))?;
+    let mut env = EnvFile::parse(&text).map_err(|error| recipe(&error))?;
+    let acme = ("LETS_ENCRYPT_ENV".to_owned(), String::new());
+    let domain = ("DOMAIN".to_owned(), domain.to_owned());
+    for (key, value) in [domain, acme].iter().chain(extra) {
+        env.set(key, value).map_err(|error| recipe(&error))?;
+    }
+    Ok(env)
+}

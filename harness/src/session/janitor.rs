@@ -1,0 +1,104 @@
+//! Removes what dead runs left: only what is registered, and only where nobody holds the lock.
+//! Age decides nothing.
+
+use std::time::{Duration, Instant};
+
+use bollard::query_parameters::RemoveContainerOptions;
+
+use super::locks::{Held, Lock, Registration, Registry};
+use crate::fault::Fault;
+use crate::recipe::StackName;
+use crate::swarm::{self, Swarm};
+
+/// How long one removal may take.
+const REMOVE_WITHIN: Duration = Duration::from_secs(120);
+
+/// The name of the container that is an app's edge. It does not begin with the stack's name: the
+/// stack is removed and deployed again under a running edge.
+pub fn edge_name(stack: &StackName) -> String {
+    format!("cc-ci-edge-{stack}")
+}
+
+/// Removes every dead run's app. Gives the runs that were.
+pub async fn sweep(swarm: &Swarm, registry: &Registry) -> Result<Vec<String>, Fault> {
+    let mut reaped = Vec::new();
+    for domain in registry.registered()? {
+        if let Lock::Ours(held, Some(dead)) = registry.app(&domain)? {
+            remove_app(swarm, &dead).await?;
+            reaped.push(dead.run_id.to_string());
+            held.forget()?;
+        }
+    }
+    Ok(reaped)
+}
+
+/// Removes the app of one run that is known to be dead. `domain` may still be held for a moment by
+/// a child that was changing the swarm when its keeper died: it is waited for.
+pub async fn reap(
+    swarm: &Swarm,
+    registry: &Registry,
+    registration: &Registration,
+    patience: Duration,
+) -> Result<(), Fault> {
+    let started = Instant::now();
+    loop {
+        match registry.app(&registration.domain)? {
+            Lock::Ours(held, Some(dead)) if dead.run_id == registration.run_id => {
+                remove_app(swarm, &dead).await?;
+                return held.forget();
+            }
+            // Somebody else's by now, or gone: nothing of this run is left to remove.
+            Lock::Ours(held, other) => return forget_if_empty(held, other.is_none()),
+            Lock::Theirs(Some(holder)) if holder.run_id != registration.run_id => return Ok(()),
+            Lock::Theirs(_) if started.elapsed() < patience => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Lock::Theirs(_) => {
+                return Err(Fault::infra(format!(
+                    "run {} still holds the lock of {}",
+                    registration.run_id, registration.domain
+                )));
+            }
+        }
+    }
+}
+
+fn forget_if_empty(held: Held, empty: bool) -> Result<(), Fault> {
+    if empty { held.forget() } else { Ok(()) }
+}
+
+/// Removes stack, secrets, edge and private folder of a registered app whose lock we hold.
+pub async fn remove_app(swarm: &Swarm, dead: &Registration) -> Result<(), Fault> {
+    let what = |fault: Fault| fault.context(format!("what run {} left", dead.run_id));
+    swarm::remove_stack(swarm, &dead.stack, REMOVE_WITHIN)
+        .await
+        .map_err(what)?;
+    swarm::remove_secrets(swarm, &dead.stack)
+        .await
+        .map_err(what)?;
+    remove_container(swarm, &edge_name(&dead.stack))
+        .await
+        .map_err(what)?;
+    match std::fs::remove_dir_all(&dead.private) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(what(Fault::infra(
+            format!("{}: {error}", dead.private.display()),
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a container by its name; one that is gone already is no fault.
+pub async fn remove_container(swarm: &Swarm, name: &str) -> Result<(), Fault> {
+    let options = RemoveContainerOptions {
+        force: true,
+        v: true,
+        ..Default::default()
+    };
+    match swarm.docker().remove_container(name, Some(options)).await {
+        Err(error) if !swarm::answered(&error, 404) => Err(Swarm::fault(
+            format!("removing the container {name}"),
+            &error,
+        )),
+        _ => Ok(()),
+    }
+}

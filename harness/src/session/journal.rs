@@ -1,0 +1,131 @@
+//! What a session writes while it goes on: events, redacted.
+
+use std::path::Path;
+use std::sync::RwLock;
+use std::time::{Duration, Instant};
+
+use results::event::EventKind;
+use results::log::EventLog;
+use results::{Event, Outcome, Tier};
+use serde_json::Value;
+
+use crate::fault::Fault;
+use crate::redact::Redactor;
+use crate::wait::Progress;
+
+/// The only writer of a run's `events.jsonl` while the keeper lives.
+pub struct Journal {
+    log: EventLog,
+    redactor: RwLock<Redactor>,
+}
+
+impl Journal {
+    /// Goes on with the file that the starting trial made.
+    pub fn open(events: &Path) -> Result<Self, Fault> {
+        let log = EventLog::open(events).map_err(|error| Fault::infra(error.to_string()))?;
+        Ok(Self {
+            log,
+            redactor: RwLock::default(),
+        })
+    }
+
+    /// From here on these values are kept out of everything that is written.
+    pub fn redact_with(&self, redactor: Redactor) {
+        *self.redactor.write().expect("no writer panics") = redactor;
+    }
+
+    pub fn redact(&self, text: &str) -> String {
+        self.redactor
+            .read()
+            .expect("no writer panics")
+            .redact(text)
+            .into_owned()
+    }
+
+    /// Appends an event. A record that can't be written must not keep an app from being removed,
+    /// so the failure goes to the run's log and the missing event turns the verdict to error.
+    pub fn emit(&self, kind: EventKind) {
+        let event = Event {
+            at: jiff::Timestamp::now(),
+            kind: self.redacted(kind),
+        };
+        if let Err(error) = self.log.append(&event) {
+            self.complain(&error.to_string());
+        }
+    }
+
+    #[expect(
+        clippy::print_stderr,
+        reason = "the keeper's standard error is the run's log"
+    )]
+    fn complain(&self, text: &str) {
+        eprintln!("{}", self.redact(text));
+    }
+
+    pub fn note(&self, tier: Option<Tier>, text: impl Into<String>) {
+        self.emit(EventKind::Note {
+            tier,
+            text: text.into(),
+        });
+    }
+
+    /// Runs a named stretch of time outside the operations.
+    pub async fn phase<T>(&self, name: &str, work: impl Future<Output = T>) -> T {
+        self.emit(EventKind::PhaseStarted {
+            phase: name.to_owned(),
+        });
+        let started = Instant::now();
+        let result = work.await;
+        self.emit(EventKind::PhaseEnded {
+            phase: name.to_owned(),
+            duration_ms: millis(started),
+        });
+        result
+    }
+
+    fn redacted(&self, kind: EventKind) -> EventKind {
+        let redactor = self.redactor.read().expect("no writer panics");
+        let redacted = serde_json::to_value(&kind).map(|mut value| {
+            each_text(&mut value, &|text| redactor.redact(text).into_owned());
+            value
+        });
+        match redacted.and_then(serde_json::from_value) {
+            Ok(kind) => kind,
+            // A secret that is also a word of the schema: say less rather than leak.
+            Err(_) => EventKind::Note {
+                tier: None,
+                text: "an event could not be redacted".into(),
+            },
+        }
+    }
+}
+
+fn each_text(value: &mut Value, change: &impl Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = change(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| each_text(item, change)),
+        Value::Object(fields) => fields.values_mut().for_each(|item| each_text(item, change)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+impl Progress for Journal {
+    fn waiting(&self, subject: &str, status: &str, elapsed: Duration, deadline: Duration) {
+        self.emit(EventKind::Waiting {
+            subject: subject.to_owned(),
+            status: status.to_owned(),
+            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
+        });
+    }
+}
+
+/// Milliseconds since `started`.
+pub fn millis(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The reason of an outcome, for a line about what depends on it.
+pub fn why(outcome: &Outcome) -> &str {
+    outcome.reason().unwrap_or("passed")
+}

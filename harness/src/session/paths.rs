@@ -1,0 +1,129 @@
+//! Where the files of a run are.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::fault::Fault;
+use crate::recipe::RunId;
+
+/// The folders of one run.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    pub state: PathBuf,
+    /// `runs/<run id>`: the record, for everyone who may read the state directory.
+    pub run: PathBuf,
+    /// `sessions/<run id>`, 0700: what nobody else may read; goes with the teardown.
+    pub private: PathBuf,
+    /// The keeper's socket.
+    pub socket: PathBuf,
+}
+
+impl Paths {
+    pub fn new(state: &Path, run_id: &RunId) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(state.as_os_str().as_encoded_bytes());
+        digest.update([0]);
+        digest.update(run_id.as_str());
+        let name: String = digest
+            .finalize()
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self {
+            state: state.to_owned(),
+            run: state.join("runs").join(run_id.as_str()),
+            private: state.join("sessions").join(run_id.as_str()),
+            socket: runtime_dir().join(format!("{name}.sock")),
+        }
+    }
+
+    pub fn events(&self) -> PathBuf {
+        self.run.join("events.jsonl")
+    }
+
+    /// A file whose presence asks the run to stop; its content says who asks.
+    pub fn cancel_request(&self) -> PathBuf {
+        self.run.join("cancel")
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.run.join("run.log")
+    }
+
+    pub fn evidence(&self) -> PathBuf {
+        self.run.join("evidence")
+    }
+
+    /// Held by the keeper for life.
+    pub fn keeper_lock(&self) -> PathBuf {
+        self.private.join("keeper.lock")
+    }
+
+    pub fn env_file(&self) -> PathBuf {
+        self.private.join("app.env")
+    }
+
+    /// Values of secrets, by short name.
+    pub fn secrets(&self) -> PathBuf {
+        self.private.join("secrets.json")
+    }
+
+    /// What operations and hooks learned: JSON, by key.
+    pub fn operation_state(&self) -> PathBuf {
+        self.private.join("state.json")
+    }
+
+    /// Makes the folders that are shared by runs, and the run's own.
+    pub fn create(&self) -> Result<(), Fault> {
+        let shared = [
+            self.state.join("runs"),
+            self.state.join("sessions"),
+            self.run.clone(),
+        ];
+        for dir in shared {
+            fs::create_dir_all(&dir).map_err(|error| unwritable(&dir, &error))?;
+        }
+        let runtime = runtime_dir();
+        create_private(&runtime).map_err(|error| unwritable(&runtime, &error))
+    }
+}
+
+fn unwritable(dir: &Path, error: &io::Error) -> Fault {
+    Fault::usage(format!(
+        "the state directory can't be written: {}: {error}; set CCCI_STATE_DIR to a directory that you own",
+        dir.display()
+    ))
+}
+
+/// Sockets have short paths (107 bytes are the limit), and a home directory can be too long.
+fn runtime_dir() -> PathBuf {
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(dir) if dir.len() <= 60 && Path::new(&dir).is_dir() => Path::new(&dir).join("cc-ci"),
+        _ => PathBuf::from(format!("/tmp/cc-ci-{}", rustix::process::getuid().as_raw())),
+    }
+}
+
+/// A folder of mode 0700 that is ours, made here or before.
+fn create_private(dir: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let found = fs::symlink_metadata(dir)?;
+    let ours = found.is_dir()
+        && found.uid() == rustix::process::getuid().as_raw()
+        && found.mode() & 0o077 == 0;
+    if ours {
+        Ok(())
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "is not a directory of mode 0700 that belongs to this user; remove it",
+        ))
+    }
+}

@@ -1,0 +1,266 @@
+//! The operations of one run, each performed at most once.
+//!
+//! `perform` does what a tier needs that was not done yet and remembers what came of it; asked
+//! again, it answers from memory, whatever the order, number and concurrency of requests.
+
+mod backup;
+mod deploy;
+mod prepare;
+mod teardown;
+mod upgrade;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Instant;
+
+use results::event::EventKind;
+use results::{Cause, Outcome, Tier};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::hooks::start_hook;
+use super::journal::{Journal, millis, why};
+use super::paths::Paths;
+use super::protocol::LiveView;
+use super::request::Request;
+use super::server::Shared;
+use crate::data::Seeded;
+use crate::engine::Backup;
+use crate::fault::Fault;
+use crate::site::Site;
+use crate::suite::{Generic, Hook, Suite};
+
+use prepare::Prepared;
+
+/// What an operation gives back: what it learned, or why it did not pass.
+type Operation = Result<Map<String, Value>, Stop>;
+
+/// Why an operation did not pass.
+enum Stop {
+    Fault(Fault),
+    /// Skip or unverified.
+    Outcome(Outcome),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+pub struct Run<'a, G> {
+    suite: &'a Suite<G>,
+    request: Request,
+    paths: Paths,
+    /// A site that can't be read is reported by the first operation.
+    site: Result<Site, Fault>,
+    shared: Rc<Shared>,
+    prepared: Option<Prepared>,
+    done: BTreeMap<Tier, Outcome>,
+    /// The operation that is going on.
+    current: Option<(Tier, Instant)>,
+    /// How often an app was made: `app new`.
+    created: u32,
+    live: Option<LiveView>,
+    /// Why the base could not be deployed, if it could not.
+    base_failed: Option<String>,
+    upgraded: bool,
+    backup: Option<Backup>,
+    markers: Option<Seeded>,
+}
+
+impl<'a, G: Generic> Run<'a, G> {
+    pub fn new(
+        suite: &'a Suite<G>,
+        request: Request,
+        paths: Paths,
+        site: Result<Site, Fault>,
+        shared: Rc<Shared>,
+    ) -> Self {
+        Self {
+            suite,
+            request,
+            paths,
+            site,
+            shared,
+            prepared: None,
+            done: BTreeMap::new(),
+            current: None,
+            created: 0,
+            live: None,
+            base_failed: None,
+            upgraded: false,
+            backup: None,
+            markers: None,
+        }
+    }
+
+    /// Performs what the tier needs, or says what came of it before.
+    pub async fn perform(&mut self, tier: Tier) -> Outcome {
+        if let Some(outcome) = self.done.get(&tier) {
+            return outcome.clone();
+        }
+        if !self.request.wants(tier) {
+            return Outcome::unverified(Cause::Deselected, format!("{tier} was not asked for"));
+        }
+        if tier != Tier::Install
+            && let Some(blocked) = self.needs(tier).await
+        {
+            return self
+                .settle(tier, Instant::now(), Err(Stop::Outcome(blocked)))
+                .await;
+        }
+        let started = self.start(tier);
+        let operation = match tier {
+            Tier::Install => self.install().await,
+            Tier::Upgrade => self.upgrade().await,
+            Tier::Backup => self.back_up().await,
+            Tier::Restore => self.restore().await,
+            Tier::Custom => self.hook(Hook::Custom).await.map(|()| Map::new()),
+            Tier::Fresh => self.fresh().await,
+        };
+        self.settle(tier, started, operation).await
+    }
+
+    /// Brings the app to where the tier can begin. Some: why it can't.
+    async fn needs(&mut self, tier: Tier) -> Option<Outcome> {
+        if self.live.is_none() && !self.done.contains_key(&Tier::Install) {
+            // No test asked for install first: the runner filters, or install is deselected.
+            let started = self.start(Tier::Install);
+            let operation = if tier == Tier::Upgrade {
+                self.install().await
+            } else {
+                let text = format!("{tier} was asked for alone: head is deployed at once");
+                self.journal().note(Some(tier), text);
+                self.install_head().await
+            };
+            self.settle(Tier::Install, started, operation).await;
+        }
+        let install = self.done.get(&Tier::Install)?;
+        if *install != Outcome::Pass {
+            return Some(because_of(Tier::Install, install));
+        }
+        let head_is_live = self.live.as_ref().is_some_and(|live| live.is_head);
+        match tier {
+            Tier::Upgrade | Tier::Install => None,
+            Tier::Fresh if self.request.quick => Some(Outcome::skip(
+                "--quick leaves out the install on empty volumes",
+            )),
+            Tier::Fresh if !self.upgraded && head_is_live => Some(Outcome::skip(
+                "head was installed on empty volumes in the first place",
+            )),
+            _ if head_is_live => None,
+            _ => match self.done.get(&Tier::Upgrade) {
+                Some(outcome) => Some(because_of(Tier::Upgrade, outcome)),
+                None => self.move_to_head(tier).await,
+            },
+        }
+    }
+
+    /// Records the start of an operation.
+    fn start(&mut self, tier: Tier) -> Instant {
+        let started = Instant::now();
+        self.current = Some((tier, started));
+        self.journal().emit(EventKind::OperationStarted { tier });
+        started
+    }
+
+    /// Records what came of an operation, and remembers it.
+    async fn settle(&mut self, tier: Tier, started: Instant, operation: Operation) -> Outcome {
+        let (outcome, facts) = match operation {
+            Ok(facts) => (Outcome::Pass, facts),
+            Err(Stop::Outcome(outcome)) => (outcome, Map::new()),
+            Err(Stop::Fault(fault)) => (fault.outcome(), Map::new()),
+        };
+        let evidence = if matches!(outcome, Outcome::Fail { .. } | Outcome::Error { .. }) {
+            self.collect_evidence(tier).await
+        } else {
+            Vec::new()
+        };
+        self.learn(tier.as_str(), &Value::Object(facts.clone()));
+        self.journal().emit(EventKind::OperationEnded {
+            tier,
+            outcome: outcome.clone(),
+            duration_ms: millis(started),
+            facts,
+            evidence,
+        });
+        self.current = None;
+        self.done.insert(tier, outcome.clone());
+        outcome
+    }
+
+    /// The operation that was going on was given up: the run is over.
+    pub async fn abandon(&mut self, outcome: &Outcome) {
+        if let Some((tier, started)) = self.current.take() {
+            self.settle(tier, started, Err(Stop::Outcome(outcome.clone())))
+                .await;
+        }
+    }
+
+    fn journal(&self) -> &Journal {
+        &self.shared.journal
+    }
+
+    /// Keeps what was learned where later tests and hooks find it.
+    fn learn(&self, key: &str, value: &impl Serialize) {
+        let value = serde_json::to_value(value).unwrap_or(Value::Null);
+        self.shared.state.borrow_mut().insert(key.to_owned(), value);
+        let state = serde_json::to_vec(&*self.shared.state.borrow()).unwrap_or_default();
+        if let Err(error) = std::fs::write(self.paths.operation_state(), state) {
+            self.journal()
+                .note(None, format!("operation state: {error}"));
+        }
+    }
+
+    /// Runs one of the recipe's hooks, if it has it.
+    async fn hook(&self, hook: Hook) -> Result<(), Stop> {
+        if !self.suite.hooks.contains_key(&hook) {
+            return Ok(());
+        }
+        let prepared = self.prepared()?;
+        let environment = [
+            ("CCCI_RECIPE", self.request.recipe.as_str().into()),
+            ("CCCI_APP_DOMAIN", prepared.app.domain.as_str().into()),
+            ("CCCI_APP_ENV", self.paths.env_file().into_os_string()),
+        ];
+        let deadline = prepared.site.limits.hook();
+        let outcome = start_hook(
+            hook,
+            deadline,
+            &self.paths.private,
+            &self.paths.log(),
+            &environment,
+        )
+        .await;
+        match outcome {
+            Outcome::Pass => Ok(()),
+            Outcome::Fail { reason } => Err(Fault::recipe(reason).into()),
+            other => Err(Stop::Outcome(other)),
+        }
+    }
+
+    fn prepared(&self) -> Result<&Prepared, Fault> {
+        self.prepared
+            .as_ref()
+            .ok_or_else(|| Fault::infra("nothing was prepared"))
+    }
+}
+
+/// What a tier is whose prerequisite did not pass.
+fn because_of(before: Tier, outcome: &Outcome) -> Outcome {
+    let cause = match outcome {
+        Outcome::Fail { .. } => Cause::Fail,
+        Outcome::Unverified { cause, .. } => *cause,
+        _ => Cause::Error,
+    };
+    Outcome::unverified(cause, format!("{before}: {}", why(outcome)))
+}
+
+/// Facts of an operation, from pairs.
+fn facts<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
+    pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+}

@@ -1,0 +1,224 @@
+//! The keeper's side of the socket: one task a connection, each asking the one that operates.
+//!
+//! Invariants: a test that began and whose connection ends without an outcome is recorded as an
+//! error; only processes of the same user are answered.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+use std::time::Instant;
+
+use results::event::EventKind;
+use results::{Outcome, Source, Tier};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+
+use super::journal::{Journal, millis};
+use super::lifetime::ProcessId;
+use super::protocol::{AppView, Ask, Hello, LONGEST_LINE, Reply, VERSION};
+use crate::recipe::RunId;
+
+/// What a connection asks of the one task that operates on the app.
+pub enum Work {
+    Perform(Tier, oneshot::Sender<Outcome>),
+    Finish(oneshot::Sender<Reply>),
+}
+
+/// What all connections share with the operating task.
+pub struct Shared {
+    pub run_id: RunId,
+    pub journal: Journal,
+    pub view: RefCell<Option<AppView>>,
+    pub state: RefCell<BTreeMap<String, Value>>,
+    /// Tiers of which a test began: the others were left out by the runner's filter.
+    pub touched: RefCell<std::collections::BTreeSet<Tier>>,
+    /// Processes of tests that began and have not ended.
+    pub open: RefCell<BTreeMap<u64, Option<ProcessId>>>,
+    pub connections: Cell<u64>,
+}
+
+impl Shared {
+    pub fn new(run_id: RunId, journal: Journal) -> Self {
+        Self {
+            run_id,
+            journal,
+            view: RefCell::default(),
+            state: RefCell::default(),
+            touched: RefCell::default(),
+            open: RefCell::default(),
+            connections: Cell::new(0),
+        }
+    }
+
+    /// The app with everything that was learned up to now.
+    fn look(&self) -> Option<Box<AppView>> {
+        let mut view = self.view.borrow().clone()?;
+        view.state = self.state.borrow().clone();
+        Some(Box::new(view))
+    }
+}
+
+/// Answers connections until it is dropped.
+pub async fn serve(listener: UnixListener, shared: Rc<Shared>, work: mpsc::Sender<Work>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        let peer = stream.peer_cred();
+        let ours = peer
+            .as_ref()
+            .is_ok_and(|peer| peer.uid() == rustix::process::getuid().as_raw());
+        if !ours {
+            continue;
+        }
+        let process = peer
+            .ok()
+            .and_then(|peer| peer.pid())
+            .and_then(ProcessId::of);
+        let id = shared.connections.get();
+        shared.connections.set(id + 1);
+        let connection = Connection {
+            id,
+            process,
+            shared: Rc::clone(&shared),
+            work: work.clone(),
+            test: None,
+        };
+        tokio::task::spawn_local(connection.run(stream));
+    }
+}
+
+struct Connection {
+    id: u64,
+    process: Option<ProcessId>,
+    shared: Rc<Shared>,
+    work: mpsc::Sender<Work>,
+    test: Option<(Tier, String, Source, Instant)>,
+}
+
+impl Connection {
+    async fn run(mut self, stream: UnixStream) {
+        // An error here is the other side's end; a test that was open is recorded below.
+        let _ = self.talk(stream).await;
+        self.ended(
+            Outcome::error(
+                "ended without a word: its process was killed, aborted or ran out of memory",
+            ),
+            Vec::new(),
+        );
+    }
+
+    async fn talk(&mut self, stream: UnixStream) -> io::Result<()> {
+        let (reader, mut writer) = stream.into_split();
+        let mut reader = BufReader::new(reader);
+        let pid = rustix::process::getpid().as_raw_nonzero().get();
+        let hello = Hello {
+            version: VERSION,
+            run_id: self.shared.run_id.clone(),
+            pid,
+        };
+        writer
+            .write_all(format!("{}\n", serde_json::to_string(&hello)?).as_bytes())
+            .await?;
+        loop {
+            let mut line = String::new();
+            if (&mut reader)
+                .take(LONGEST_LINE)
+                .read_line(&mut line)
+                .await?
+                == 0
+            {
+                return Ok(());
+            }
+            let reply = match serde_json::from_str(&line) {
+                Ok(ask) => self.answer(ask).await,
+                Err(error) => Reply::Refused {
+                    reason: format!("the keeper was asked: {error}"),
+                },
+            };
+            writer
+                .write_all(format!("{}\n", serde_json::to_string(&reply)?).as_bytes())
+                .await?;
+        }
+    }
+
+    async fn answer(&mut self, ask: Ask) -> Reply {
+        match ask {
+            Ask::Perform { tier } => {
+                let outcome = self.perform(tier).await;
+                Reply::Performed {
+                    outcome,
+                    app: self.shared.look(),
+                }
+            }
+            Ask::Begin { tier, name, source } => {
+                self.shared.touched.borrow_mut().insert(tier);
+                self.shared.open.borrow_mut().insert(self.id, self.process);
+                let outcome = self.perform(tier).await;
+                let started = EventKind::TrialStarted {
+                    tier,
+                    name: name.clone(),
+                    source,
+                };
+                self.shared.journal.emit(started);
+                self.test = Some((tier, name, source, Instant::now()));
+                Reply::Performed {
+                    outcome,
+                    app: self.shared.look(),
+                }
+            }
+            Ask::End { outcome, evidence } => {
+                self.ended(outcome, evidence);
+                Reply::Done
+            }
+            Ask::Look => Reply::Performed {
+                outcome: Outcome::Pass,
+                app: self.shared.look(),
+            },
+            Ask::Remember { key, value } => {
+                self.shared.state.borrow_mut().insert(key, value);
+                Reply::Done
+            }
+            Ask::Finish => {
+                let (reply, answer) = oneshot::channel();
+                match self.work.send(Work::Finish(reply)).await {
+                    Ok(()) => answer.await.unwrap_or_else(|_| over()),
+                    Err(_) => over(),
+                }
+            }
+        }
+    }
+
+    async fn perform(&self, tier: Tier) -> Outcome {
+        let (reply, answer) = oneshot::channel();
+        let gone = || Outcome::error("the session is over");
+        match self.work.send(Work::Perform(tier, reply)).await {
+            Ok(()) => answer.await.unwrap_or_else(|_| gone()),
+            Err(_) => gone(),
+        }
+    }
+
+    fn ended(&mut self, outcome: Outcome, evidence: Vec<String>) {
+        self.shared.open.borrow_mut().remove(&self.id);
+        if let Some((tier, name, source, started)) = self.test.take() {
+            let duration_ms = millis(started);
+            self.shared.journal.emit(EventKind::TrialEnded {
+                tier,
+                name,
+                source,
+                outcome,
+                duration_ms,
+                evidence,
+            });
+        }
+    }
+}
+
+fn over() -> Reply {
+    Reply::Refused {
+        reason: "the session is over".to_owned(),
+    }
+}

@@ -1,0 +1,205 @@
+//! The live app, as tests and hooks see it.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use crate::edge::authority::Authority;
+use crate::engine::ExecOutput;
+use crate::fault::Fault;
+use crate::http;
+use crate::recipe::EnvFile;
+use crate::redact::Redactor;
+use crate::session::client::Client;
+use crate::session::paths::Paths;
+use crate::session::protocol::AppView;
+use crate::snapshot::{Helper, Volumes};
+use crate::swarm::{self, Swarm};
+
+/// Says that a test does not apply, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Skip(pub String);
+
+/// The error that makes a test a skip. The reason must be a fact of the app or its recipe.
+pub fn skip(reason: impl Into<String>) -> anyhow::Error {
+    Skip(reason.into()).into()
+}
+
+/// The live app.
+///
+/// A test reads it; what it writes is its own test data, in the app, by the app's own interfaces.
+pub struct App {
+    view: AppView,
+    paths: Paths,
+    http: http::Client,
+    swarm: OnceCell<Swarm>,
+    remembered: Mutex<Vec<(String, Value)>>,
+}
+
+impl App {
+    pub(crate) fn new(view: AppView, paths: Paths) -> Result<Self, Fault> {
+        let roots = match &view.authority {
+            None => http::Roots::System,
+            Some(path) => http::Roots::Pem(
+                std::fs::read_to_string(path)
+                    .map_err(|error| Fault::infra(format!("{}: {error}", path.display())))?,
+            ),
+        };
+        let http = http::Client::new(http::ClientSpec {
+            zone: view.zone.clone(),
+            edge: view.edge,
+            roots,
+        })?;
+        Ok(Self {
+            view,
+            paths,
+            http,
+            swarm: OnceCell::new(),
+            remembered: Mutex::default(),
+        })
+    }
+
+    pub fn view(&self) -> &AppView {
+        &self.view
+    }
+
+    pub fn domain(&self) -> &str {
+        self.view.domain.as_str()
+    }
+
+    /// The address of a path of the app: `https://<domain><path>`.
+    pub fn url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.view.domain)
+    }
+
+    pub fn http(&self) -> &http::Client {
+        &self.http
+    }
+
+    /// The swarm that the app is in, to look at.
+    pub async fn swarm(&self) -> Result<&Swarm, Fault> {
+        self.swarm.get_or_try_init(Swarm::connect).await
+    }
+
+    /// Runs a command in the running container of a service, with no shell in between, for at most
+    /// a minute.
+    pub async fn exec(&self, service: &str, command: &[&str]) -> Result<ExecOutput, Fault> {
+        let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+        let deadline = Duration::from_secs(60);
+        swarm::exec(
+            self.swarm().await?,
+            &self.view.stack,
+            service,
+            &command,
+            deadline,
+        )
+        .await
+    }
+
+    /// The value of a secret that was generated for the app, by its name in the compose file.
+    pub fn secret(&self, name: &str) -> Result<String, Fault> {
+        let path = self.paths.secrets();
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Fault::infra(format!("{}: {error}", path.display())))?;
+        let secrets: std::collections::BTreeMap<String, String> = serde_json::from_str(&text)
+            .map_err(|error| Fault::infra(format!("{}: {error}", path.display())))?;
+        secrets.get(name).cloned().ok_or_else(|| {
+            let known: Vec<_> = secrets.keys().map(String::as_str).collect();
+            Fault::recipe(format!(
+                "no secret `{name}`; there are: {}",
+                known.join(", ")
+            ))
+        })
+    }
+
+    /// The app's environment as it is now.
+    pub fn env(&self) -> Result<EnvFile, Fault> {
+        let path = self.paths.env_file();
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| Fault::infra(format!("{}: {error}", path.display())))?;
+        EnvFile::parse(&text).map_err(|error| Fault::recipe(format!("the app's .env: {error}")))
+    }
+
+    /// The files of the app's volumes, whatever its images have.
+    pub async fn volumes(&self) -> Result<Volumes, Fault> {
+        let swarm = self.swarm().await?;
+        let view = &self.view;
+        Ok(Volumes::Docker {
+            docker: swarm.docker().clone(),
+            helper: Helper {
+                image: view.helper_image.clone(),
+                name_prefix: view.stack.object("cc-ci-helper"),
+                labels: [("cc-ci.app".to_owned(), view.domain.to_string())].into(),
+                exchange: view.private_dir.clone(),
+            },
+        })
+    }
+
+    /// Fingerprint of the certificate that the site has for its zone.
+    pub fn site_certificate(&self) -> Result<String, Fault> {
+        let authority = Authority::open_or_create(&self.paths.state.join("authority"))?;
+        Ok(authority.leaf(&self.view.zone)?.fingerprint)
+    }
+
+    /// Writes what the client saw last, for a test that did not pass. Gives the files' names.
+    pub(crate) fn write_evidence(&self, test: &str) -> Vec<String> {
+        let exchanges = self.http.exchanges();
+        if exchanges.is_empty() {
+            return Vec::new();
+        }
+        let name = format!("{test}.http.txt");
+        let dir = self.paths.evidence();
+        let text = self.redactor().redact(&exchanges.join("\n\n")).into_owned();
+        let written =
+            std::fs::create_dir_all(&dir).and_then(|()| std::fs::write(dir.join(&name), text));
+        written
+            .map(|()| format!("evidence/{name}"))
+            .into_iter()
+            .collect()
+    }
+
+    /// Knows the values of the app's secrets.
+    pub(crate) fn redactor(&self) -> Redactor {
+        let secrets = std::fs::read(self.paths.secrets()).unwrap_or_default();
+        let secrets: std::collections::BTreeMap<String, String> =
+            serde_json::from_slice(&secrets).unwrap_or_default();
+        Redactor::new(secrets)
+    }
+
+    /// Keeps a value for later tests and hooks of this run, under a key of the author's.
+    pub async fn remember(&self, key: &str, value: impl Serialize) -> Result<(), Fault> {
+        let value = serde_json::to_value(value)
+            .map_err(|error| Fault::infra(format!("`{key}` can't be kept: {error}")))?;
+        let mut keeper = Client::connect(&self.paths)
+            .await?
+            .ok_or_else(|| Fault::infra("the session's keeper is gone"))?;
+        keeper.remember(key, value.clone()).await?;
+        let mut remembered = self
+            .remembered
+            .lock()
+            .expect("no test panics while it remembers");
+        remembered.push((key.to_owned(), value));
+        Ok(())
+    }
+
+    /// What an operation learned (by the tier's name) or an earlier hook or test kept.
+    pub fn recall<T: DeserializeOwned>(&self, key: &str) -> Result<T, Fault> {
+        let remembered = self
+            .remembered
+            .lock()
+            .expect("no test panics while it remembers");
+        let value = remembered
+            .iter()
+            .rev()
+            .find_map(|(known, value)| (known == key).then_some(value))
+            .or_else(|| self.view.state.get(key))
+            .ok_or_else(|| Fault::infra(format!("nothing was kept as `{key}` in this run")))?;
+        serde_json::from_value(value.clone())
+            .map_err(|error| Fault::infra(format!("what was kept as `{key}`: {error}")))
+    }
+}
