@@ -5,16 +5,20 @@
 
 use jiff::Timestamp;
 
-use crate::event::{Event, EventKind, Leftover, LintFinding, Resolved, RunStarted};
+use crate::event::{Event, EventKind, LintFinding, Resolved, RunStarted};
 use crate::log::Problem;
 use crate::outcome::{Cause, Outcome, Source, Tier, Verdict};
 use crate::record::{
     LintRecord, OperationRecord, Record, RepoLocalRecord, RetryRecord, RunFault, RunFaultKind,
-    SCHEMA, Span, TeardownRecord,
+    SCHEMA, Span,
 };
 use crate::verdict;
 
+mod parts;
 mod tiers;
+mod timeline;
+
+use parts::{Operation, Teardown, Trial};
 
 impl Record {
     /// The record of a run, from all its events or from those that are there.
@@ -54,35 +58,6 @@ struct Fold {
     /// Stretches that have begun: kind, name, tier, when.
     open: Vec<(&'static str, String, Option<Tier>, Timestamp)>,
     timeline: Vec<Span>,
-}
-
-struct Operation {
-    tier: Tier,
-    /// Set while it runs.
-    running: bool,
-    ended: Option<OperationRecord>,
-    ever_passed: bool,
-}
-
-struct Trial {
-    tier: Tier,
-    name: String,
-    source: Source,
-    running: bool,
-    /// A try that was red, or that ended without a word, before one that passed.
-    flaky: bool,
-    outcome: Option<Outcome>,
-    duration_ms: u64,
-    evidence: Vec<String>,
-}
-
-#[derive(Default)]
-struct Teardown {
-    started: bool,
-    ended: bool,
-    duration_ms: u64,
-    residue: Vec<Leftover>,
-    errors: Vec<String>,
 }
 
 impl Fold {
@@ -251,34 +226,6 @@ impl Fold {
         &mut self.trials[index]
     }
 
-    fn begin(&mut self, kind: &'static str, name: String, tier: Option<Tier>, at: Timestamp) {
-        self.open.push((kind, name, tier, at));
-    }
-
-    fn end(&mut self, kind: &str, name: String, tier: Option<Tier>, at: Timestamp, ms: u64) {
-        let begun = self
-            .open
-            .iter()
-            .rposition(|open| open.0 == kind && open.1 == name && open.2 == tier)
-            .map(|index| self.open.remove(index).3);
-        let start_ms = match begun {
-            Some(begun) => self.since_start(begun),
-            None => self.since_start(at).saturating_sub(ms),
-        };
-        self.timeline.push(Span {
-            kind: kind.to_owned(),
-            name,
-            tier,
-            start_ms,
-            duration_ms: ms,
-        });
-    }
-
-    fn since_start(&self, at: Timestamp) -> u64 {
-        let first = self.first.unwrap_or(at);
-        u64::try_from(at.duration_since(first).as_millis()).unwrap_or(0)
-    }
-
     fn finish(mut self, problems: &[Problem]) -> Record {
         let faults = self.faults(problems);
         self.close_timeline();
@@ -389,93 +336,7 @@ impl Fold {
             (None, None) => "nothing, not even its start".to_owned(),
         }
     }
-
-    /// What began and never ended reaches to the last event.
-    fn close_timeline(&mut self) {
-        for (kind, name, tier, at) in std::mem::take(&mut self.open) {
-            let start_ms = self.since_start(at);
-            let end_ms = self.last.map_or(start_ms, |last| self.since_start(last));
-            self.timeline.push(Span {
-                kind: kind.to_owned(),
-                name,
-                tier,
-                start_ms,
-                duration_ms: end_ms.saturating_sub(start_ms),
-            });
-        }
-        self.timeline.sort_by_key(|span| span.start_ms);
-    }
 }
-
-impl Operation {
-    /// An operation is performed once; should two outcomes be there, the worse one counts.
-    fn end(&mut self, mut ended: OperationRecord) {
-        self.running = false;
-        self.ever_passed |= ended.outcome == Outcome::Pass;
-        if let Some(before) = self.ended.take() {
-            ended.outcome = before.outcome.worse(ended.outcome);
-            ended.evidence = [before.evidence, ended.evidence].concat();
-        }
-        self.ended = Some(ended);
-    }
-}
-
-impl Trial {
-    fn begin(&mut self) {
-        // Begun while it runs: the first try ended without a word.
-        if self.running && self.outcome.is_none() {
-            self.outcome = Some(Outcome::error(WITHOUT_A_WORD));
-        }
-        self.running = true;
-    }
-
-    fn end(&mut self, outcome: Outcome, duration_ms: u64, evidence: Vec<String>) {
-        self.running = false;
-        self.duration_ms += duration_ms;
-        self.evidence.extend(evidence);
-        self.outcome = Some(match self.outcome.take() {
-            Some(before) if outcome == Outcome::Pass => {
-                self.flaky |= before != Outcome::Pass;
-                Outcome::Pass
-            }
-            Some(before) => before.worse(outcome),
-            None => outcome,
-        });
-    }
-}
-
-impl Teardown {
-    fn record(&self) -> TeardownRecord {
-        let mut wrong = Vec::new();
-        if !self.ended {
-            wrong.push(if self.started {
-                "began and never ended".to_owned()
-            } else {
-                "never began".to_owned()
-            });
-        }
-        if !self.residue.is_empty() {
-            let list: Vec<_> = self
-                .residue
-                .iter()
-                .map(|left| format!("{} {}", left.kind, left.name))
-                .collect();
-            wrong.push(format!("left behind: {}", list.join(", ")));
-        }
-        wrong.extend(self.errors.iter().cloned());
-        TeardownRecord {
-            outcome: if wrong.is_empty() {
-                Outcome::Pass
-            } else {
-                Outcome::error(wrong.join("; "))
-            },
-            residue: self.residue.clone(),
-            duration_ms: self.duration_ms,
-        }
-    }
-}
-
-const WITHOUT_A_WORD: &str = "it began, and ended without a word";
 
 fn unknown_run() -> RunStarted {
     RunStarted {

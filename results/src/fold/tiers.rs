@@ -1,6 +1,7 @@
 //! The tiers of a record: what was reported, and what should have been and was not.
 
-use super::{Fold, Trial, WITHOUT_A_WORD};
+use super::Fold;
+use super::parts::{Trial, WITHOUT_A_WORD};
 use crate::outcome::{Cause, Outcome, Tier};
 use crate::record::{OperationRecord, TestRecord, TierRecord};
 use crate::verdict::{self, Selection, TierFacts};
