@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::recipe::{EnvFile, StackName};
+
 /// What a recipe's `abra.sh` exports with a literal value, and what was passed over.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AbraSh {
@@ -21,6 +23,15 @@ impl AbraSh {
             found.read(words.trim_start(), index + 1);
         }
         found
+    }
+
+    /// What compose files are interpolated with: the app's env file, over it these exports, and
+    /// `STACK_NAME` where the env file has none.
+    pub fn variables(&self, env: &EnvFile, stack: &StackName) -> BTreeMap<String, String> {
+        let mut all = BTreeMap::from([("STACK_NAME".to_owned(), stack.to_string())]);
+        all.extend(env.variables().clone());
+        all.extend(self.exports.clone());
+        all
     }
 
     /// Reads `A=1 B="2"  # comment`.
@@ -96,5 +107,20 @@ mod tests {
         abra.sh line 5: the value of `D` is not literal; passed over, as the file is not run
         abra.sh line 6: the value of `E` is not literal; passed over, as the file is not run
         ");
+    }
+
+    #[test]
+    fn variables_are_the_env_file_with_the_exports_over_it() {
+        let stack = "a.ci.test"
+            .parse::<crate::recipe::AppDomain>()
+            .unwrap()
+            .stack();
+        let env = EnvFile::parse("DOMAIN=a.ci.test\nC_VERSION=old").unwrap();
+        let all = AbraSh::parse("export C_VERSION=v2").variables(&env, &stack);
+        let all = all.iter().map(|(name, value)| format!("{name}={value}"));
+        assert_eq!(
+            all.collect::<Vec<_>>(),
+            ["C_VERSION=v2", "DOMAIN=a.ci.test", "STACK_NAME=a_ci_test"]
+        );
     }
 }

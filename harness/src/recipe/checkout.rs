@@ -3,89 +3,22 @@
 //! Invariants: whatever was asked for is resolved to a full sha before anything else; each commit
 //! has a folder of its own, so nothing ever moves under anybody; the source is never written to.
 
+mod error;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use self::error::CheckoutError;
 use super::git::{Git, GitError};
 use super::source::Source;
 use super::versions::{self, Release, Tag};
-use crate::fault::Fault;
 use crate::recipe::CommitSha;
 
 /// For what goes over a network.
 const FETCH: Duration = Duration::from_secs(300);
 /// For what reads the local copy.
 const LOCAL: Duration = Duration::from_secs(60);
-
-#[derive(Debug, thiserror::Error)]
-pub enum CheckoutError {
-    #[error(
-        "{source_shown} can't be read as a repository; check the address, that it is there, and for a private one the token: {stderr}"
-    )]
-    NotARepository {
-        source_shown: String,
-        stderr: String,
-    },
-    #[error("{source_shown} can't be reached: {stderr}")]
-    Unreachable {
-        source_shown: String,
-        stderr: String,
-    },
-    #[error("{source_shown} is a repository without a commit")]
-    Empty { source_shown: String },
-    #[error("{source_shown} has no default branch; name one with --ref: {}", .branches.join(", "))]
-    NoDefaultBranch {
-        source_shown: String,
-        branches: Vec<String>,
-    },
-    #[error(
-        "`{0}` is no name of a ref: it may not begin with `-`, nor have spaces or control characters"
-    )]
-    RefName(String),
-    #[error("there is no ref `{asked}`; {}", said_nearest(.nearest))]
-    NoSuchRef { asked: String, nearest: Vec<String> },
-    #[error(
-        "`{asked}` is a branch and a tag of different commits; say refs/heads/{asked} or refs/tags/{asked}"
-    )]
-    Ambiguous { asked: String },
-    #[error("commit {commit} has no compose.yml at its top: it is no recipe")]
-    NoCompose { commit: CommitSha },
-    #[error("`{}` can't be written", path.display())]
-    Write {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error(transparent)]
-    Git(#[from] GitError),
-    #[error("git said `{0}` where a full sha was expected")]
-    Unexpected(String),
-}
-
-fn said_nearest(names: &[String]) -> String {
-    if names.is_empty() {
-        "nothing has a name like it".to_owned()
-    } else {
-        format!("nearest: {}", names.join(", "))
-    }
-}
-
-impl From<CheckoutError> for Fault {
-    fn from(error: CheckoutError) -> Self {
-        use CheckoutError as E;
-        match &error {
-            E::NoCompose { .. } => Self::recipe(error.to_string()),
-            E::NotARepository { .. }
-            | E::Empty { .. }
-            | E::NoDefaultBranch { .. }
-            | E::RefName(_)
-            | E::NoSuchRef { .. }
-            | E::Ambiguous { .. } => Self::usage(error.to_string()),
-            E::Write { source, .. } => Self::infra(format!("{error}: {source}")),
-            E::Unreachable { .. } | E::Git(_) | E::Unexpected(_) => Self::infra(error.to_string()),
-        }
-    }
-}
 
 /// A fetched repository.
 #[derive(Debug)]
@@ -115,11 +48,14 @@ impl Checkout {
         if let Some(asked) = requested {
             check_ref_name(asked)?;
         }
-        let repo = dir.join("repo.git");
-        let git = Git::new(&dir.join("git-home")).map_err(|source| CheckoutError::Write {
+        let write = |source| CheckoutError::Write {
             path: dir.to_owned(),
             source,
-        })?;
+        };
+        // Git runs in a folder of its own, so no path may be relative.
+        let dir = &std::path::absolute(dir).map_err(write)?;
+        let repo = dir.join("repo.git");
+        let git = Git::new(&dir.join("git-home")).map_err(write)?;
         git.call(FETCH)
             .args(["clone", "--quiet", "--bare", "--no-local", "--"])
             .arg(source.to_string())

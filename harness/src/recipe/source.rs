@@ -85,8 +85,9 @@ impl Source {
 
     /// A folder of this machine.
     pub fn path(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
         Self {
-            location: Location::Path(path.into()),
+            location: Location::Path(std::path::absolute(&path).unwrap_or(path)),
             credentials: None,
         }
     }

@@ -1,6 +1,7 @@
 use std::process::Command;
 
 use super::*;
+use crate::fault::Fault;
 
 /// A real repository to fetch from.
 pub(in crate::recipe) struct Repo {
