@@ -140,8 +140,9 @@ impl Ci {
         };
         crate::block_on(async {
             let runner = runner::start(request, &place::workspace(), &dir)?;
-            let ended = watch::follow(runner, parent, &dir).await?;
-            outcome::wait_for_record(&dir, &ended).await
+            let mut feed = watch::Feed::new(&dir);
+            let ended = watch::follow(runner, parent, &dir, &mut feed).await?;
+            outcome::wait_for_record(&dir, &ended, &mut || feed.show()).await
         })
     }
 }

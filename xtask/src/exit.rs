@@ -19,6 +19,11 @@ pub const INFRA: u8 = 3;
 /// Somebody asked for the run to stop.
 pub const CANCELLED: u8 = 4;
 
+/// Stopped on request before there was anything to record.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Stopped(pub String);
+
 /// The code for a run that has a record.
 pub fn of_verdict(verdict: Verdict) -> u8 {
     match verdict {
@@ -31,6 +36,9 @@ pub fn of_verdict(verdict: Verdict) -> u8 {
 
 /// The code for an error. One that doesn't say whose fault it is, is ours.
 pub fn of_error(error: &anyhow::Error) -> u8 {
+    if error.is::<Stopped>() {
+        return CANCELLED;
+    }
     match error.downcast_ref::<Fault>() {
         Some(Fault::Recipe(_)) => FAILED,
         Some(Fault::Usage(_)) => USAGE,

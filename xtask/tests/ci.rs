@@ -224,3 +224,26 @@ fn a_detached_run_prints_its_id_and_goes_on() {
     assert!(site.file("result.json").contains("cancelled"));
     assert_eq!(site.file("cancel"), "a person");
 }
+
+#[test]
+fn a_run_that_is_stopped_before_its_tests_began_is_cancelled() {
+    let site = Site::new("echo x >\"$run/building\"\nwhile :; do sleep 0.05; done");
+    let (child, mut messages) = start(site.ci(&[]));
+    site.file("building");
+    send(&child, Signal::INT);
+    until(&mut messages, "asked the run to stop");
+    send(&child, Signal::INT);
+    assert_eq!(code(&child.wait_with_output().unwrap()), Some(4));
+}
+
+#[test]
+fn a_teardown_after_the_runners_end_is_followed() {
+    let site = Site::new(
+        "say running\n(until [ -e \"$run/go\" ]; do sleep 0.05; done; say removing; record pass) >/dev/null 2>&1 &",
+    );
+    let (child, mut messages) = start(site.ci(&[]));
+    until(&mut messages, "running");
+    fs::write(site.path("runs/r/go"), "").unwrap();
+    until(&mut messages, "removing");
+    assert_eq!(code(&child.wait_with_output().unwrap()), Some(0));
+}

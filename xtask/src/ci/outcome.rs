@@ -19,25 +19,31 @@ pub const RESULT: &str = "result.json";
 /// A keeper's teardown after its runner ended, and the record.
 const DEADLINE: Duration = Duration::from_secs(900);
 
-/// The record, which the keeper writes last.
+/// The record, which the keeper writes last. `meanwhile` is called at every look: the teardown may
+/// go on for a while after the runner's end.
 ///
 /// JOINT: `RunnerEnded` is to be handed to the keeper, and a keeper that was killed to be reaped,
 /// by `harness::session` once it can; until then a keeper that died shows as this wait's end.
-pub async fn wait_for_record(dir: &Path, ended: &Ended) -> Result<Record> {
+pub async fn wait_for_record(
+    dir: &Path,
+    ended: &Ended,
+    meanwhile: &mut dyn FnMut() -> io::Result<()>,
+) -> Result<Record> {
     if !ended.began && !dir.join(RESULT).exists() {
-        return Err(nothing_began(dir, ended).into());
+        return Err(nothing_began(dir, ended));
     }
     let waited = wait_until(
         "the record",
         DEADLINE,
         Duration::from_millis(100),
         &Unwatched,
-        || async {
-            match read(dir) {
+        || {
+            let probe = match meanwhile().map_err(Into::into).and_then(|()| read(dir)) {
                 Ok(Some(record)) => Probe::Ready(record),
                 Ok(None) => Probe::NotYet("the keeper has not written it".to_owned()),
                 Err(error) => Probe::Never(format!("{error:#}")),
-            }
+            };
+            async { probe }
         },
     )
     .await;
@@ -68,13 +74,16 @@ pub fn read(dir: &Path) -> Result<Option<Record>> {
 }
 
 /// No keeper ever wrote a line: the tests did not build, none was listed, or the runner is broken.
-fn nothing_began(dir: &Path, ended: &Ended) -> Fault {
+fn nothing_began(dir: &Path, ended: &Ended) -> anyhow::Error {
+    if ended.stopped {
+        return exit::Stopped("the run was stopped before its tests began".to_owned()).into();
+    }
     let log = dir.join(runner::LOG);
-    let stopped = if ended.stopped { ", asked to stop" } else { "" };
     Fault::infra(format!(
-        "the tests never began: the runner ended with code {}{stopped}; last lines of {}:\n{}",
+        "the tests never began: the runner ended with code {}; last lines of {}:\n{}",
         exit::of_child(ended.status),
         log.display(),
         tail(&log, 20)
     ))
+    .into()
 }

@@ -170,7 +170,7 @@ async fn a_runner_that_never_began_is_an_infrastructure_error_with_its_last_word
         began: false,
         stopped: false,
     };
-    let error = outcome::wait_for_record(dir.path(), &ended)
+    let error = outcome::wait_for_record(dir.path(), &ended, &mut || Ok(()))
         .await
         .unwrap_err();
     assert_eq!(exit::of_error(&error), exit::INFRA);
@@ -190,7 +190,7 @@ async fn a_record_that_can_not_be_read_is_no_verdict() {
         began: true,
         stopped: false,
     };
-    let error = outcome::wait_for_record(dir.path(), &ended)
+    let error = outcome::wait_for_record(dir.path(), &ended, &mut || Ok(()))
         .await
         .unwrap_err();
     assert_eq!(exit::of_error(&error), exit::INFRA);

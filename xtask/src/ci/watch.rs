@@ -99,12 +99,38 @@ impl Stop {
     }
 }
 
-pub async fn follow(mut runner: Runner, parent: Option<Parent>, dir: &Path) -> Result<Ended> {
+/// A run's events on the screen, as they come.
+pub struct Feed {
+    events: Events,
+    screen: Screen,
+}
+
+impl Feed {
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            events: Events::new(dir.join(EVENTS)),
+            screen: Screen::new(),
+        }
+    }
+
+    pub fn show(&mut self) -> io::Result<()> {
+        for event in self.events.news()? {
+            self.screen.take(&event);
+        }
+        self.screen.tick();
+        Ok(())
+    }
+}
+
+pub async fn follow(
+    mut runner: Runner,
+    parent: Option<Parent>,
+    dir: &Path,
+    feed: &mut Feed,
+) -> Result<Ended> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    let mut events = Events::new(dir.join(EVENTS));
-    let mut screen = Screen::new();
     let mut look = tokio::time::interval(LOOK);
     let mut orphaned = Box::pin(async {
         match parent {
@@ -118,8 +144,7 @@ pub async fn follow(mut runner: Runner, parent: Option<Parent>, dir: &Path) -> R
         let by = tokio::select! {
             status = runner.child.wait() => break status?,
             _ = look.tick() => {
-                events.news()?.iter().for_each(|event| screen.take(event));
-                screen.tick();
+                feed.show()?;
                 continue;
             }
             _ = interrupt.recv() => "Ctrl-C".to_owned(),
@@ -130,13 +155,13 @@ pub async fn follow(mut runner: Runner, parent: Option<Parent>, dir: &Path) -> R
                 why
             }
         };
-        stop(&runner, Stop::of_wish(wishes), &by, dir, &screen)?;
+        stop(&runner, Stop::of_wish(wishes), &by, dir, &feed.screen)?;
         wishes += 1;
     };
-    events.news()?.iter().for_each(|event| screen.take(event));
+    feed.show()?;
     Ok(Ended {
         status,
-        began: events.began(),
+        began: feed.events.began(),
         stopped: wishes > 0,
     })
 }
