@@ -2,6 +2,8 @@
 //!
 //! Every test has a stack of its own, which goes with its guard, whatever the test did.
 
+#![expect(clippy::unwrap_used, reason = "a test's own helpers panic like a test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;

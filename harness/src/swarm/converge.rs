@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use bollard::query_parameters::InspectContainerOptions;
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use super::judge::{Memory, Verdict, error_of};
@@ -68,10 +70,23 @@ pub async fn converge(
         let news = news(&memory.lock().expect(lock), &seen);
         let logs = words_of(swarm, news).await;
         let now = started.elapsed();
-        let mut memory = memory.lock().expect(lock);
-        memory.note(&seen, now, &logs);
-        match memory.judge(&seen, wanted, now) {
-            Verdict::Ready => Probe::Ready(converged(&seen, wanted, &memory)),
+        let (verdict, found) = {
+            let mut memory = memory.lock().expect(lock);
+            memory.note(&seen, now, &logs);
+            (
+                memory.judge(&seen, wanted, now),
+                converged(&seen, wanted, &memory),
+            )
+        };
+        match verdict {
+            Verdict::Ready => match ended(swarm, &found).await {
+                None => Probe::Ready(found),
+                Some(service) => {
+                    let status = format!("{service}: its container has just ended");
+                    *last.lock().expect(lock) = Fault::recipe(&status);
+                    Probe::NotYet(status)
+                }
+            },
             Verdict::NotYet(fault) => {
                 let status = fault.to_string();
                 *last.lock().expect(lock) = fault;
@@ -146,6 +161,27 @@ async fn words_of(swarm: &Swarm, failed: Vec<(String, String)>) -> BTreeMap<Stri
         }
     }
     words
+}
+
+/// A service of which a container has ended, though its task is said to run still.
+///
+/// The engine tells the swarm of an end once the networks are cleared away, which may take a
+/// second. Asked for the container it holds the answer back until then.
+async fn ended(swarm: &Swarm, found: &Converged) -> Option<String> {
+    let containers = found
+        .services
+        .iter()
+        .flat_map(|(name, service)| service.tasks.iter().map(move |task| (name, task)));
+    let looks = containers.map(|(name, task)| async move {
+        let inspected = swarm
+            .docker()
+            .inspect_container(&task.container, None::<InspectContainerOptions>)
+            .await;
+        // One that can't be asked is on another node.
+        let state = inspected.ok()?.state?;
+        (state.running == Some(false)).then(|| name.clone())
+    });
+    join_all(looks).await.into_iter().flatten().next()
 }
 
 fn converged(seen: &Observation, wanted: &BTreeMap<String, Wanted>, memory: &Memory) -> Converged {

@@ -40,7 +40,9 @@ pub async fn collect(
     write("services.txt".to_owned(), services(swarm, stack).await);
     write("tasks.txt".to_owned(), tasks(swarm, stack).await);
     write("health.txt".to_owned(), health(swarm, stack).await);
-    for service in look::services(swarm, stack).await.unwrap_or_default() {
+    let mut services = look::services(swarm, stack).await.unwrap_or_default();
+    services.sort_by_key(|service| look::short_name(stack, service));
+    for service in services {
         let short = look::short_name(stack, &service);
         let id = service.id.unwrap_or_default();
         write(
