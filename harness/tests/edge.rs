@@ -10,10 +10,10 @@ mod docker {
     use std::net::TcpListener;
     use std::time::{Duration, Instant};
 
-    use futures_util::stream;
+    use futures_util::{StreamExt, stream};
     use harness::edge::authority::fingerprint_of;
     use harness::edge::{Edge, EdgeSpec};
-    use harness::http::{Client, ClientSpec, HttpError};
+    use harness::http::{Answer, Client, ClientSpec, HttpError};
     use harness::recipe::AppDomain;
     use harness::wait::Unwatched;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -120,6 +120,35 @@ mod docker {
         let answer = all.get(&site.url("/download")).await.unwrap();
         assert_eq!(answer.body.len(), 200 << 20);
         assert!(answer.body.iter().all(|byte| *byte == b'x'));
+    }
+
+    #[tokio::test]
+    async fn the_app_has_the_beginning_of_a_body_before_its_end_is_sent() {
+        let site = Site::new("stream");
+        site.service("app", "dnsrr");
+        let (_edge, client) = site.edge(site.plain()).await;
+        site.ready(&client).await;
+        let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+        let half = bytes::Bytes::from(vec![b'x'; 1 << 16]);
+        let second = half.clone();
+        let first = stream::once(async move { Ok::<_, std::io::Error>(half) });
+        let parts = first.chain(stream::once(async move {
+            finished.await.map_err(std::io::Error::other)?;
+            Ok(second)
+        }));
+        let url = site.url("/upload");
+        let upload = client.put(&url, reqwest::Body::wrap_stream(parts));
+        let watch = async {
+            let half = |answer: &Answer| match answer.text() {
+                seen if seen == "65536" => Ok(()),
+                seen => Err(format!("{seen} bytes")),
+            };
+            let seen = client.get_until(&site.url("/uploaded"), LIMIT, half).await;
+            finish.send(()).unwrap();
+            seen.unwrap();
+        };
+        let (sent, ()) = tokio::join!(upload, watch);
+        assert_eq!(sent.unwrap().text(), "131072");
     }
 
     #[tokio::test]

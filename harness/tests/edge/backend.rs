@@ -2,6 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes of all uploads so far, also of those that go on.
+static UPLOADED: AtomicU64 = AtomicU64::new(0);
 
 fn main() {
     let name = std::env::args().nth(1).unwrap_or_default();
@@ -44,6 +48,10 @@ fn serve(stream: TcpStream, name: &str) -> std::io::Result<()> {
                 std::io::copy(&mut input, &mut out)?;
                 return Ok(());
             }
+            "/uploaded" => {
+                let so_far = UPLOADED.load(Ordering::SeqCst).to_string();
+                answer(&mut out, "200 OK", "", so_far.as_bytes())?;
+            }
             "/die" => return Ok(()),
             "/own-502" => answer(&mut out, "502 Bad Gateway", "", b"the app's own")?,
             "/forged" => answer(
@@ -63,7 +71,7 @@ fn serve(stream: TcpStream, name: &str) -> std::io::Result<()> {
                 let got = match header("content-length") {
                     Some(length) => {
                         let length = length.parse().unwrap_or(0);
-                        std::io::copy(&mut (&mut input).take(length), &mut std::io::sink())?
+                        std::io::copy(&mut (&mut input).take(length), &mut Count)?
                     }
                     None => chunks(&mut input)?,
                 };
@@ -81,13 +89,26 @@ fn answer(out: &mut TcpStream, status: &str, headers: &str, body: &[u8]) -> std:
     out.write_all(body)
 }
 
+struct Count;
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        UPLOADED.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn chunks(input: &mut impl BufRead) -> std::io::Result<u64> {
     let mut got = 0;
     loop {
         let mut size = String::new();
         input.read_line(&mut size)?;
         let size = u64::from_str_radix(size.trim(), 16).unwrap_or(0);
-        got += std::io::copy(&mut input.take(size), &mut std::io::sink())?;
+        got += std::io::copy(&mut input.take(size), &mut Count)?;
         input.read_line(&mut String::new())?;
         if size == 0 {
             return Ok(got);
