@@ -214,6 +214,7 @@ impl Progress {
             | EventKind::TrialStarted { .. }
             | EventKind::RepoLocal { .. }
             | EventKind::Lint { .. }
+            | EventKind::Narrowed { .. }
             | EventKind::TeardownStarted
             | EventKind::RunnerEnded { success: true, .. }
             | EventKind::RunFinished => Vec::new(),

@@ -21,12 +21,9 @@ pub fn deployment(
     stack: &StackName,
 ) -> Result<Deployment, Fault> {
     let app_env = env.variables().clone();
-    let mut variables = exports(tree)?;
-    variables.extend(app_env.clone());
-    variables.insert("STACK_NAME".to_owned(), stack.to_string());
-    let recipe = |error: &dyn std::fmt::Display| Fault::recipe(error.to_string());
-    let files = compose_files(env).map_err(|error| recipe(&error))?;
-    let compose = Compose::load(tree, &files, &variables).map_err(|error| recipe(&error))?;
+    let variables = abra_sh(tree)?.variables(env, stack);
+    let files = compose_files(env)?;
+    let compose = Compose::load(tree, &files, &variables)?;
     Ok(Deployment {
         commit: commit.clone(),
         version: version.map(str::to_owned),
@@ -39,11 +36,11 @@ pub fn deployment(
     })
 }
 
-/// The version exports of `abra.sh`; a recipe may have none.
-fn exports(tree: &Path) -> Result<BTreeMap<String, String>, Fault> {
+/// What `abra.sh` exports; a recipe may have none.
+fn abra_sh(tree: &Path) -> Result<AbraSh, Fault> {
     match fs::read(tree.join("abra.sh")) {
-        Ok(bytes) => Ok(AbraSh::parse(&String::from_utf8_lossy(&bytes)).exports),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Ok(bytes) => Ok(AbraSh::parse(&String::from_utf8_lossy(&bytes))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(AbraSh::parse("")),
         Err(error) => Err(Fault::recipe(format!("abra.sh: {error}"))),
     }
 }
