@@ -9,9 +9,10 @@
 //! stack's label, is touched.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::errors::Error;
+use bollard::models::{Service, Task};
 use bollard::query_parameters::{
     KillContainerOptions, ListConfigsOptions, ListContainersOptions, ListNetworksOptions,
     ListSecretsOptions, ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions,
@@ -26,6 +27,10 @@ use crate::wait::{Probe, Unwatched, wait_until};
 
 /// What the swarm puts on the container of a task.
 const SERVICE_ID: &str = "com.docker.swarm.service.id";
+/// The swarm forgets within 250 ms; a busy host is slower.
+const CALM: Duration = Duration::from_millis(600);
+const CALM_WITHIN: Duration = Duration::from_secs(10);
+const OLD_TASKS: usize = 4;
 const LOOK_EVERY: Duration = Duration::from_millis(30);
 
 /// What a removal learned.
@@ -148,20 +153,21 @@ pub async fn anonymous_volumes(
 ///
 /// The order and the haste matter: a task that the swarm shuts down itself takes two seconds more
 /// if it has a network, whatever becomes of its container; so does one that the swarm starts in
-/// place of a killed one while the service still lives.
+/// place of a killed one while the service still lives. A service whose old tasks the swarm is
+/// forgetting is removed without a kill, which would make it forget one more: see [`calm`].
 async fn kill_services(
     swarm: &Swarm,
     stack: &StackName,
     anonymous: &mut BTreeSet<String>,
 ) -> Result<(), Error> {
-    let (services, containers) =
-        tokio::try_join!(look::services(swarm, stack), containers(swarm, stack))?;
+    let (services, tasks) = calm(swarm, stack).await?;
+    let containers = containers(swarm, stack).await?;
     anonymous.extend(containers.iter().flat_map(|c| c.anonymous.iter().cloned()));
-    let end = |service: bollard::models::Service| {
+    let end = |service: Service| {
         let id = service.id.unwrap_or_default();
         let kills = containers
             .iter()
-            .filter(|container| container.service == id)
+            .filter(|container| container.service == id && !is_pruned(&tasks, &id))
             .map(|container| {
                 let options = KillContainerOptions {
                     signal: "SIGKILL".to_owned(),
@@ -179,6 +185,66 @@ async fn kill_services(
         .await
         .into_iter()
         .collect()
+}
+
+/// Waits, where the swarm forgets old tasks of a service, until it has done so.
+///
+/// Debian's engine (20.10) dies of a nil pointer in `SetServiceTasksRemove` if it forgets a task of
+/// a service in the moment in which the service is removed. It forgets the oldest of a slot a
+/// quarter of a second after a new one was made, as a crash loop does again and again.
+async fn calm(swarm: &Swarm, stack: &StackName) -> Result<(Vec<Service>, Vec<Task>), Error> {
+    let last = std::sync::Mutex::new((Vec::new(), Instant::now()));
+    let waited = wait_until(
+        "the swarm to have forgotten old tasks",
+        CALM_WITHIN,
+        LOOK_EVERY,
+        &Unwatched,
+        || async {
+            let seen = tokio::try_join!(look::services(swarm, stack), look::tasks(swarm, stack));
+            let (services, tasks) = match seen {
+                Ok(seen) => seen,
+                Err(error) => return Probe::NotYet(because(&error)),
+            };
+            let ids = services.iter().filter_map(|service| service.id.as_deref());
+            let pruned = ids.filter(|id| is_pruned(&tasks, id)).collect::<Vec<_>>();
+            let mut history = tasks
+                .iter()
+                .filter(|task| pruned.contains(&task.service_id.as_deref().unwrap_or_default()))
+                .filter_map(|task| task.id.clone())
+                .collect::<Vec<_>>();
+            history.sort();
+            let mut last = last.lock().expect("nothing panics while it holds the lock");
+            if last.0 != history {
+                *last = (history, Instant::now());
+            }
+            if last.0.is_empty() || last.1.elapsed() >= CALM {
+                return Probe::Ready((services, tasks));
+            }
+            Probe::NotYet("the history changed just now".to_owned())
+        },
+    );
+    match waited.await {
+        Ok(seen) => Ok(seen),
+        // It never is: then now is as good as later.
+        Err(_) => tokio::try_join!(look::services(swarm, stack), look::tasks(swarm, stack)),
+    }
+}
+
+/// Whether a service has so many tasks that the swarm forgets one when the next is made (the
+/// limit is five old ones a slot, unless someone set another).
+fn is_pruned(tasks: &[Task], service: &str) -> bool {
+    let mut slots = HashMap::new();
+    for task in tasks {
+        if task.service_id.as_deref() == Some(service) {
+            // A global service has no slots but nodes.
+            let slot = match task.slot {
+                Some(slot) if slot > 0 => (slot, None),
+                _ => (0, task.node_id.as_deref()),
+            };
+            *slots.entry(slot).or_insert(0) += 1;
+        }
+    }
+    slots.values().any(|count| *count >= OLD_TASKS)
 }
 
 async fn remove_services(swarm: &Swarm, stack: &StackName) -> Result<(), Error> {
@@ -505,5 +571,20 @@ mod tests {
             &labels,
         );
         assert_eq!(found.map(|owned| owned.labelled), expected);
+    }
+
+    #[rstest::rstest]
+    #[case::a_crash_loop(&[1, 1, 1, 1], true)]
+    #[case::four_replicas(&[1, 2, 3, 4], false)]
+    #[case::one_redeploy(&[1, 1], false)]
+    fn a_service_is_pruned_by_slot(#[case] slots: &[i64], #[case] expected: bool) {
+        let task = |slot: &i64| Task {
+            service_id: Some("s".to_owned()),
+            slot: Some(*slot),
+            ..Task::default()
+        };
+        let tasks = slots.iter().map(task).collect::<Vec<_>>();
+        assert_eq!(is_pruned(&tasks, "s"), expected);
+        assert!(!is_pruned(&tasks, "other"));
     }
 }
