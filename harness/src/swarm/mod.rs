@@ -5,6 +5,7 @@
 //!
 //! This room must not know: engines.
 
+mod belongings;
 mod converge;
 mod differences;
 mod evidence;
@@ -22,13 +23,14 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use crate::fault::Fault;
 use crate::recipe::StackName;
 
+pub use belongings::residue;
 pub use converge::{
     Converged, ConvergedService, ConvergedTask, Wanted, converge, restarts, running_container,
 };
 pub use differences::{Expected, differences};
 pub use evidence::collect;
 pub use live::{LiveConfig, LiveMount, LiveService, MountedVolume, live, mounted_volumes};
-pub use removal::{Removed, anonymous_volumes, remove_secrets, remove_stack, residue};
+pub use removal::{Removed, anonymous_volumes, remove_secrets, remove_stack};
 
 /// What Docker puts on every object of a stack.
 pub const NAMESPACE: &str = "com.docker.stack.namespace";
