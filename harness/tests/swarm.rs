@@ -157,11 +157,28 @@ impl Stand {
 }
 
 impl Drop for Stand {
-    /// For a test that panicked: what it made goes by Docker's own command.
+    /// For a test that panicked. It has a runtime and a connection of its own, because this runs in
+    /// the midst of the test's.
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let name = self.app.stack.as_str();
-            let _ = Command::new("docker").args(["stack", "rm", name]).output();
+        if !std::thread::panicking() {
+            return;
+        }
+        let stack = self.app.stack.clone();
+        let remove = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(async {
+                let swarm = Swarm::connect().await.map_err(std::io::Error::other)?;
+                let removed = swarm::remove_stack(&swarm, &stack, DEADLINE).await;
+                removed.map_err(std::io::Error::other)?;
+                let secrets = swarm::remove_secrets(&swarm, &stack).await;
+                secrets.map_err(std::io::Error::other)
+            })
+        };
+        match std::thread::spawn(remove).join() {
+            Ok(Ok(())) => {}
+            other => eprintln!("{} is left behind: {other:?}", self.app.stack),
         }
     }
 }
