@@ -88,6 +88,8 @@ pub async fn remove_app(swarm: &Swarm, dead: &Registration) -> Result<(), Fault>
     remove_container(swarm, &edge_name(&dead.stack))
         .await
         .map_err(what)?;
+    // A socket without a keeper is of no use to anybody, and no fault of anybody's.
+    let _ = std::fs::remove_file(&dead.socket);
     match std::fs::remove_dir_all(&dead.private) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(what(Fault::infra(
             format!("{}: {error}", dead.private.display()),

@@ -27,6 +27,8 @@ pub struct Registration {
     pub engine: String,
     /// The session's private folder, removed with the app.
     pub private: PathBuf,
+    /// The keeper's socket, likewise.
+    pub socket: PathBuf,
     /// The run's folder, for the record.
     pub run: PathBuf,
 }
@@ -223,6 +225,7 @@ mod tests {
             stack: domain.stack(),
             engine: "stack".to_owned(),
             private: "sessions/run-1".into(),
+            socket: "run-1.sock".into(),
             run: "runs/run-1".into(),
         }
     }

@@ -112,6 +112,7 @@ impl<G: Generic> Run<'_, G> {
             stack: app.stack.clone(),
             engine: "stack".to_owned(),
             private: self.paths.private.clone(),
+            socket: self.paths.socket.clone(),
             run: self.paths.run.clone(),
         };
         domain_lock.register(&registration)?;

@@ -1,0 +1,59 @@
+//! Suites of custom-html that misbehave.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use harness::suite::{App, Assertion, Generic, Suite, TestResult};
+use harness::wait::{Probe, Unwatched, wait_until};
+
+/// The name of a file in the run's folder that ends a hanging test.
+pub const END: &str = "end-of-test";
+
+/// No generic assertions: these suites are about sessions.
+struct Nothing;
+
+impl Generic for Nothing {
+    fn assertions() -> Vec<Assertion> {
+        Vec::new()
+    }
+}
+
+pub fn of(kind: &str) -> ExitCode {
+    let suite = Suite::<Nothing>::new("custom-html");
+    match kind {
+        "plain" => suite.custom("looks", looks),
+        "hook-aborts" => suite.before_custom(aborts).custom("looks", looks),
+        "test-aborts" => suite.custom("looks", aborts),
+        "test-hangs" => suite.custom("looks", hangs),
+        other => panic!("no suite `{other}`"),
+    }
+    .main()
+}
+
+async fn looks(app: &App) -> TestResult {
+    app.http().get(&app.url("/")).await?.expect_status(200)?;
+    Ok(())
+}
+
+async fn aborts(_: &App) -> TestResult {
+    std::process::abort();
+}
+
+async fn hangs(app: &App) -> TestResult {
+    let end: &Path = &app.view().run_dir.join(END);
+    let ended = wait_until(
+        "the end of this test",
+        Duration::from_secs(120),
+        Duration::from_millis(20),
+        &Unwatched,
+        || async {
+            if end.exists() {
+                Probe::Ready(())
+            } else {
+                Probe::NotYet("hanging".into())
+            }
+        },
+    );
+    Ok(ended.await?)
+}
