@@ -154,7 +154,9 @@ impl App {
         }
         let name = format!("{test}.http.txt");
         let dir = self.paths.evidence();
-        let text = self.redactor().redact(&exchanges.join("\n\n")).into_owned();
+        let text = Self::redactor_of(&self.paths)
+            .redact(&exchanges.join("\n\n"))
+            .into_owned();
         let written =
             std::fs::create_dir_all(&dir).and_then(|()| std::fs::write(dir.join(&name), text));
         written
@@ -164,8 +166,8 @@ impl App {
     }
 
     /// Knows the values of the app's secrets.
-    pub(crate) fn redactor(&self) -> Redactor {
-        let secrets = std::fs::read(self.paths.secrets()).unwrap_or_default();
+    pub(crate) fn redactor_of(paths: &Paths) -> Redactor {
+        let secrets = std::fs::read(paths.secrets()).unwrap_or_default();
         let secrets: std::collections::BTreeMap<String, String> =
             serde_json::from_slice(&secrets).unwrap_or_default();
         Redactor::new(secrets)

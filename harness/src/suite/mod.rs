@@ -4,7 +4,7 @@
 //! sort in the order of a run; assertions perform no operations.
 
 mod app;
-mod repo_local;
+pub(crate) mod repo_local;
 mod settings;
 mod trials;
 

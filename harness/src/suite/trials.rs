@@ -372,6 +372,7 @@ async fn run_repo_local(
     };
     let deadline = Duration::from_secs(view.test_timeout);
     let (outcome, output) = repo_local::run(path, &around, deadline).await?;
+    let output = App::redactor_of(paths).redact(&output).into_owned();
     let name = format!(
         "repo-local-{}.txt",
         path.to_string_lossy().replace('/', "-")

@@ -100,6 +100,7 @@ impl<G: Generic> Run<'_, G> {
         let converged = self.deploy_beside_edge(&deployment).await?;
         self.now_live(target);
         self.answers(&deployment).await?;
+        self.converged = Some(converged.clone());
         let volumes = self.mounted().await?;
         Ok(facts([
             ("commit", json!(target.commit)),

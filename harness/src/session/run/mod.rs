@@ -13,6 +13,7 @@ mod teardown;
 mod upgrade;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -30,8 +31,11 @@ use super::server::Shared;
 use crate::data::Seeded;
 use crate::engine::Backup;
 use crate::fault::Fault;
+use crate::recipe::RecipeName;
 use crate::site::Site;
-use crate::suite::{Generic, Hook, Suite};
+use crate::suite::repo_local::{Surroundings, run as run_executable};
+use crate::suite::{Approved, Generic, Hook, RepoLocal, Suite};
+use crate::swarm::Converged;
 
 use prepare::Prepared;
 
@@ -65,6 +69,8 @@ pub struct Run<'a, G> {
     /// How often an app was made: `app new`.
     created: u32,
     live: Option<LiveView>,
+    /// The tasks of the first deploy.
+    converged: Option<Converged>,
     /// Why the base could not be deployed, if it could not.
     base_failed: Option<String>,
     upgraded: bool,
@@ -91,6 +97,7 @@ impl<'a, G: Generic> Run<'a, G> {
             current: None,
             created: 0,
             live: None,
+            converged: None,
             base_failed: None,
             upgraded: false,
             backup: None,
@@ -105,6 +112,12 @@ impl<'a, G: Generic> Run<'a, G> {
         }
         if !self.request.wants(tier) {
             return Outcome::unverified(Cause::Deselected, format!("{tier} was not asked for"));
+        }
+        if let Some(reason) = self.suite.settings.expected_na.get(&tier) {
+            let declared = Outcome::skip(format!("declared not to apply: {reason}"));
+            return self
+                .settle(tier, Instant::now(), Err(Stop::Outcome(declared)))
+                .await;
         }
         if tier != Tier::Install
             && let Some(blocked) = self.needs(tier).await
@@ -216,26 +229,17 @@ impl<'a, G: Generic> Run<'a, G> {
         }
     }
 
-    /// Runs one of the recipe's hooks, if it has it.
+    /// Runs one of the recipe's hooks, if it has it: repo-local where that may run, else ours.
     async fn hook(&self, hook: Hook) -> Result<(), Stop> {
-        if !self.suite.hooks.contains_key(&hook) {
-            return Ok(());
-        }
         let prepared = self.prepared()?;
-        let environment = [
-            ("CCCI_RECIPE", self.request.recipe.as_str().into()),
-            ("CCCI_APP_DOMAIN", prepared.app.domain.as_str().into()),
-            ("CCCI_APP_ENV", self.paths.env_file().into_os_string()),
-        ];
-        let deadline = prepared.site.limits.hook();
-        let outcome = start_hook(
-            hook,
-            deadline,
-            &self.paths.private,
-            &self.paths.log(),
-            &environment,
-        )
-        .await;
+        let outcome =
+            if let Some(path) = approved_hook(&prepared.head.tree, &self.request.recipe, hook)? {
+                self.repo_local_hook(&path).await?
+            } else if self.suite.hooks.contains_key(&hook) {
+                self.own_hook(hook).await?
+            } else {
+                return Ok(());
+            };
         match outcome {
             Outcome::Pass => Ok(()),
             Outcome::Fail { reason } => Err(Fault::recipe(reason).into()),
@@ -243,11 +247,45 @@ impl<'a, G: Generic> Run<'a, G> {
         }
     }
 
+    async fn repo_local_hook(&self, path: &Path) -> Result<Outcome, Fault> {
+        let prepared = self.prepared()?;
+        let around = Surroundings {
+            tree: &prepared.head.tree,
+            recipe: &self.request.recipe,
+            domain: prepared.app.domain.as_str(),
+            env_file: &self.paths.env_file(),
+            state: &self.paths.operation_state(),
+            authority: None,
+        };
+        let (outcome, _) = run_executable(path, &around, prepared.site.limits.hook()).await?;
+        Ok(outcome)
+    }
+
+    async fn own_hook(&self, hook: Hook) -> Result<Outcome, Fault> {
+        let prepared = self.prepared()?;
+        let environment = [
+            ("CCCI_RECIPE", self.request.recipe.as_str().into()),
+            ("CCCI_APP_DOMAIN", prepared.app.domain.as_str().into()),
+            ("CCCI_APP_ENV", self.paths.env_file().into_os_string()),
+        ];
+        let deadline = prepared.site.limits.hook();
+        let (private, log) = (&self.paths.private, self.paths.log());
+        Ok(start_hook(hook, deadline, private, &log, &environment).await)
+    }
+
     fn prepared(&self) -> Result<&Prepared, Fault> {
         self.prepared
             .as_ref()
             .ok_or_else(|| Fault::infra("nothing was prepared"))
     }
+}
+
+/// The recipe repository's own hook, where its code may run here.
+fn approved_hook(tree: &Path, recipe: &RecipeName, hook: Hook) -> Result<Option<PathBuf>, Fault> {
+    if !Approved::list().allows(recipe) {
+        return Ok(None);
+    }
+    Ok(RepoLocal::find(tree)?.hooks.remove(&hook))
 }
 
 /// What a tier is whose prerequisite did not pass.

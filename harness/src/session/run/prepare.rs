@@ -74,6 +74,10 @@ impl<G: Generic> Run<'_, G> {
             )
             .into());
         }
+        if swarm.needs_dnsrr() {
+            let text = "service addresses don't answer on this kernel (no IPVS): deployed with `endpoint_mode: dnsrr`";
+            self.journal().note(None, text);
+        }
         let registry = Registry::of_engine(swarm.engine_id())?;
         let (head, base) = self.journal().phase("fetch", self.resolve(&site)).await?;
         let domain = AppDomain::of_run(

@@ -28,6 +28,10 @@ impl<G: Generic> Run<'_, G> {
             }
         };
         keep("app.env", prepared.env.to_string());
+        let exchanges = prepared.http.exchanges();
+        if !exchanges.is_empty() {
+            keep("http.txt", exchanges.join("\n\n"));
+        }
         if let Some(edge) = &prepared.edge {
             keep("edge.log", edge.log().await);
         }

@@ -69,6 +69,10 @@ impl<G: Generic> Run<'_, G> {
         let prepared = self.prepared()?;
         prepared.engine.deploy(&prepared.app, &deployment).await?;
         let converged = self.settle_down(&deployment).await?;
+        if self.converged.as_ref() == Some(&converged) {
+            let text = "head changes no service: no task was replaced";
+            self.journal().note(Some(Tier::Upgrade), text);
+        }
         let live = swarm::live(&prepared.swarm, &prepared.app.stack).await?;
         let expected = Expected {
             stack: &prepared.app.stack,
