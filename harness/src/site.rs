@@ -206,11 +206,23 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named_with_its_line() {
-        insta::assert_snapshot!(read("zome = \"ci.test\"").unwrap_err(), @"");
+        insta::assert_snapshot!(read("zome = \"ci.test\"").unwrap_err(), @r#"
+        site file site.toml: TOML parse error at line 1, column 1
+          |
+        1 | zome = "ci.test"
+          | ^^^^
+        unknown field `zome`, expected one of `name`, `zone`, `engine`, `catalogue`, `limits`, `allow`, `edge_image`
+        "#);
     }
 
     #[test]
     fn a_zone_that_is_no_domain_is_refused() {
-        insta::assert_snapshot!(read("zone = \"not a zone\"").unwrap_err(), @"");
+        insta::assert_snapshot!(read("zone = \"not a zone\"").unwrap_err(), @r#"
+        site file site.toml: TOML parse error at line 1, column 8
+          |
+        1 | zone = "not a zone"
+          |        ^^^^^^^^^^^^
+        `not a zone` is no domain name: labels of letters, digits and `-`, at most 63 characters each, separated by dots
+        "#);
     }
 }

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use harness::engine::stack::{BackupPlan, Data, PlannedVolume, StackEngine};
+use harness::engine::stack::{Data, StackEngine};
 use harness::engine::{AppSpec, Backup, Deployment, Engine, SecretValue};
 use harness::fault::Fault;
+use harness::recipe::compose::VolumeBackup;
 use harness::recipe::compose::{Mount, MountKind, Service, Volume};
 use harness::recipe::{AppDomain, Compose, StackName};
 use harness::swarm::{self, Expected, Swarm, Wanted};
@@ -62,11 +63,7 @@ struct NoData;
 
 #[async_trait]
 impl Data for NoData {
-    fn plan(&self, _: &Compose, _: &StackName) -> Result<BackupPlan, Fault> {
-        Ok(BackupPlan::default())
-    }
-
-    async fn save(&self, _: &StackName, _: &[PlannedVolume]) -> Result<Backup, Fault> {
+    async fn save(&self, _: &StackName, _: &[VolumeBackup]) -> Result<Backup, Fault> {
         unreachable!("no test here saves")
     }
 
@@ -157,11 +154,28 @@ impl Stand {
 }
 
 impl Drop for Stand {
-    /// For a test that panicked: what it made goes by Docker's own command.
+    /// For a test that panicked. It has a runtime and a connection of its own, because this runs in
+    /// the midst of the test's.
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let name = self.app.stack.as_str();
-            let _ = Command::new("docker").args(["stack", "rm", name]).output();
+        if !std::thread::panicking() {
+            return;
+        }
+        let stack = self.app.stack.clone();
+        let remove = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(async {
+                let swarm = Swarm::connect().await.map_err(std::io::Error::other)?;
+                let removed = swarm::remove_stack(&swarm, &stack, DEADLINE).await;
+                removed.map_err(std::io::Error::other)?;
+                let secrets = swarm::remove_secrets(&swarm, &stack).await;
+                secrets.map_err(std::io::Error::other)
+            })
+        };
+        match std::thread::spawn(remove).join() {
+            Ok(Ok(())) => {}
+            other => eprintln!("{} is left behind: {other:?}", self.app.stack),
         }
     }
 }

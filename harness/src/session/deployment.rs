@@ -37,7 +37,7 @@ pub fn deployment(
 }
 
 /// What `abra.sh` exports; a recipe may have none.
-fn abra_sh(tree: &Path) -> Result<AbraSh, Fault> {
+pub fn abra_sh(tree: &Path) -> Result<AbraSh, Fault> {
     match fs::read(tree.join("abra.sh")) {
         Ok(bytes) => Ok(AbraSh::parse(&String::from_utf8_lossy(&bytes))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(AbraSh::parse("")),

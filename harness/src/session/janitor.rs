@@ -1,14 +1,15 @@
 //! Removes what dead runs left: only what is registered, and only where nobody holds the lock.
 //! Age decides nothing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bollard::query_parameters::RemoveContainerOptions;
 
-use super::locks::{Held, Lock, Registration, Registry};
+use super::locks::{Lock, Registration, Registry};
 use crate::fault::Fault;
 use crate::recipe::StackName;
 use crate::swarm::{self, Swarm};
+use crate::wait::{Probe, Unwatched, wait_until};
 
 /// How long one removal may take.
 const REMOVE_WITHIN: Duration = Duration::from_secs(120);
@@ -40,31 +41,39 @@ pub async fn reap(
     registration: &Registration,
     patience: Duration,
 ) -> Result<(), Fault> {
-    let started = Instant::now();
-    loop {
-        match registry.app(&registration.domain)? {
-            Lock::Ours(held, Some(dead)) if dead.run_id == registration.run_id => {
-                remove_app(swarm, &dead).await?;
-                return held.forget();
+    let subject = format!(
+        "the lock of {}, held by what run {} left running",
+        registration.domain, registration.run_id
+    );
+    let ours = wait_until(
+        &subject,
+        patience,
+        Duration::from_millis(50),
+        &Unwatched,
+        || async {
+            match registry.app(&registration.domain) {
+                Ok(Lock::Ours(held, found)) => Probe::Ready(Some((held, found))),
+                // Somebody else's by now: nothing of this run is left to remove.
+                Ok(Lock::Theirs(Some(holder))) if holder.run_id != registration.run_id => {
+                    Probe::Ready(None)
+                }
+                Ok(Lock::Theirs(_)) => Probe::NotYet("held".to_owned()),
+                Err(fault) => Probe::Never(fault.to_string()),
             }
-            // Somebody else's by now, or gone: nothing of this run is left to remove.
-            Lock::Ours(held, other) => return forget_if_empty(held, other.is_none()),
-            Lock::Theirs(Some(holder)) if holder.run_id != registration.run_id => return Ok(()),
-            Lock::Theirs(_) if started.elapsed() < patience => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            Lock::Theirs(_) => {
-                return Err(Fault::infra(format!(
-                    "run {} still holds the lock of {}",
-                    registration.run_id, registration.domain
-                )));
-            }
+        },
+    );
+    match ours
+        .await
+        .map_err(|error| Fault::infra(error.to_string()))?
+    {
+        Some((held, Some(dead))) if dead.run_id == registration.run_id => {
+            remove_app(swarm, &dead).await?;
+            held.forget()
         }
+        Some((held, None)) => held.forget(),
+        // Another dead run's, which the next janitor sees to; or a live one's.
+        Some((_, Some(_))) | None => Ok(()),
     }
-}
-
-fn forget_if_empty(held: Held, empty: bool) -> Result<(), Fault> {
-    if empty { held.forget() } else { Ok(()) }
 }
 
 /// Removes stack, secrets, edge and private folder of a registered app whose lock we hold.

@@ -1,7 +1,8 @@
 //! What a session writes while it goes on: events, redacted.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::RwLock;
+use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use results::event::EventKind;
@@ -17,6 +18,8 @@ use crate::wait::Progress;
 pub struct Journal {
     log: EventLog,
     redactor: RwLock<Redactor>,
+    /// Notes that were written: each is worth one line.
+    noted: Mutex<BTreeSet<String>>,
 }
 
 impl Journal {
@@ -26,6 +29,7 @@ impl Journal {
         Ok(Self {
             log,
             redactor: RwLock::default(),
+            noted: Mutex::default(),
         })
     }
 
@@ -63,10 +67,15 @@ impl Journal {
     }
 
     pub fn note(&self, tier: Option<Tier>, text: impl Into<String>) {
-        self.emit(EventKind::Note {
-            tier,
-            text: text.into(),
-        });
+        let text = text.into();
+        if self
+            .noted
+            .lock()
+            .expect("no writer panics")
+            .insert(text.clone())
+        {
+            self.emit(EventKind::Note { tier, text });
+        }
     }
 
     /// Runs a named stretch of time outside the operations.

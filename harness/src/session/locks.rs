@@ -239,7 +239,7 @@ mod tests {
             panic!("live")
         };
         assert_eq!(holder, registration(&domain));
-        assert_eq!(registry.registered().unwrap(), [domain.clone()]);
+        assert_eq!(registry.registered().unwrap(), vec![domain.clone()]);
         drop(held);
         let Lock::Ours(held, Some(dead)) = registry.app(&domain).unwrap() else {
             panic!("dead")

@@ -17,11 +17,11 @@ use results::Tier;
 
 pub use app::{App, Skip, skip};
 pub use repo_local::{Approved, RepoLocal};
-pub use settings::{ReadyProbe, Settings};
+pub use settings::{ExtraEnv, ReadyProbe, Settings};
 pub(crate) use trials::judge;
 pub use trials::{list_nothing, refuse};
 
-use crate::recipe::{AppDomain, RecipeName};
+use crate::recipe::RecipeName;
 
 /// What a test or a hook gives back. An error is the recipe's failure, unless it is (or wraps) a
 /// [`crate::fault::Fault::Infra`], which is cc-ci's or the host's, or comes from [`skip`].
@@ -198,7 +198,7 @@ impl<G: Generic> Suite<G> {
     }
 
     /// Variables of the app's `.env` that depend on its domain.
-    pub fn extra_env(mut self, env: fn(&AppDomain) -> Vec<(String, String)>) -> Self {
+    pub fn extra_env(mut self, env: ExtraEnv) -> Self {
         self.settings.extra_env = Some(env);
         self
     }

@@ -23,6 +23,9 @@ pub enum ReadyProbe {
     },
 }
 
+/// Variables for an app's `.env`, from its domain.
+pub type ExtraEnv = fn(&AppDomain) -> Vec<(String, String)>;
+
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub health_path: String,
@@ -37,7 +40,7 @@ pub struct Settings {
     pub skip_generic: Vec<Tier>,
     /// Rungs that do not apply, with the reason.
     pub expected_na: BTreeMap<Tier, String>,
-    pub extra_env: Option<fn(&AppDomain) -> Vec<(String, String)>>,
+    pub extra_env: Option<ExtraEnv>,
     /// Variables that head needs and base did not have.
     pub upgrade_env: Vec<(String, String)>,
     /// The version to upgrade from, where the rules choose wrongly.

@@ -5,6 +5,7 @@
 //!
 //! This room must not know: engines.
 
+mod belongings;
 mod converge;
 mod differences;
 mod evidence;
@@ -24,6 +25,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use crate::fault::Fault;
 use crate::recipe::StackName;
 
+pub use belongings::{residue, secret_names};
 pub use converge::{
     Converged, ConvergedService, ConvergedTask, Wanted, address, converge, restarts,
     running_container, wanted,
@@ -33,9 +35,7 @@ pub use evidence::collect;
 pub use exec::{ExecOutput, exec};
 pub use images::{built_here, pull_if_missing};
 pub use live::{LiveConfig, LiveMount, LiveService, MountedVolume, live, mounted_volumes};
-pub use removal::{
-    Removed, anonymous_volumes, remove_secrets, remove_stack, residue, secret_names,
-};
+pub use removal::{Removed, anonymous_volumes, remove_secrets, remove_stack};
 
 /// What Docker puts on every object of a stack.
 pub const NAMESPACE: &str = "com.docker.stack.namespace";

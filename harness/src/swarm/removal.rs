@@ -9,23 +9,25 @@
 //! stack's label, is touched.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::errors::Error;
+use bollard::models::{Service, Task};
 use bollard::query_parameters::{
-    KillContainerOptions, ListConfigsOptions, ListContainersOptions, ListNetworksOptions,
-    ListSecretsOptions, ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions,
+    KillContainerOptions, RemoveContainerOptions, RemoveVolumeOptions,
 };
 use futures_util::future::join_all;
-use results::event::Leftover;
 
-use super::{NAMESPACE, Swarm, answered, because, look, of_stack};
+use super::belongings::{configs, containers, networks, secrets, volumes};
+use super::{Swarm, answered, because, look};
 use crate::fault::Fault;
 use crate::recipe::StackName;
 use crate::wait::{Probe, Unwatched, wait_until};
 
-/// What the swarm puts on the container of a task.
-const SERVICE_ID: &str = "com.docker.swarm.service.id";
+/// The swarm forgets within 250 ms; a busy host is slower.
+const CALM: Duration = Duration::from_millis(600);
+const CALM_WITHIN: Duration = Duration::from_secs(10);
+const OLD_TASKS: usize = 4;
 const LOOK_EVERY: Duration = Duration::from_millis(30);
 
 /// What a removal learned.
@@ -66,69 +68,6 @@ pub async fn remove_stack(
     }
 }
 
-/// What is left of the stack: an item for every object by its label or by its name, and for every
-/// anonymous volume that was noted.
-pub async fn residue(
-    swarm: &Swarm,
-    stack: &StackName,
-    noted_anonymous: &BTreeSet<String>,
-) -> Result<Vec<Leftover>, Fault> {
-    find_residue(swarm, stack, noted_anonymous)
-        .await
-        .map_err(|error| Swarm::fault(format!("looking for what is left of {stack}"), &error))
-}
-
-async fn find_residue(
-    swarm: &Swarm,
-    stack: &StackName,
-    noted_anonymous: &BTreeSet<String>,
-) -> Result<Vec<Leftover>, Error> {
-    let (containers, services, tasks, volumes, secrets, configs, networks) = tokio::try_join!(
-        containers(swarm, stack),
-        look::services(swarm, stack),
-        look::tasks(swarm, stack),
-        volumes(swarm, stack, noted_anonymous),
-        secrets(swarm, stack),
-        configs(swarm, stack),
-        networks(swarm, stack),
-    )?;
-    let names = |kind: &'static str, names: Vec<String>| {
-        names.into_iter().map(move |name| Leftover {
-            kind: kind.to_owned(),
-            name,
-        })
-    };
-    Ok(names(
-        "container",
-        containers.into_iter().map(|c| c.name).collect(),
-    )
-    .chain(names(
-        "service",
-        services
-            .into_iter()
-            .filter_map(|service| service.spec?.name)
-            .collect(),
-    ))
-    .chain(names(
-        "task",
-        tasks.into_iter().filter_map(|task| task.id).collect(),
-    ))
-    .chain(names("volume", volumes))
-    .chain(names(
-        "secret",
-        secrets.into_iter().map(|object| object.name).collect(),
-    ))
-    .chain(names(
-        "config",
-        configs.into_iter().map(|object| object.name).collect(),
-    ))
-    .chain(names(
-        "network",
-        networks.into_iter().map(|object| object.name).collect(),
-    ))
-    .collect())
-}
-
 /// Names of the anonymous volumes that the stack's containers have now. Note them before a removal:
 /// afterwards nothing tells whose they were.
 pub async fn anonymous_volumes(
@@ -148,20 +87,21 @@ pub async fn anonymous_volumes(
 ///
 /// The order and the haste matter: a task that the swarm shuts down itself takes two seconds more
 /// if it has a network, whatever becomes of its container; so does one that the swarm starts in
-/// place of a killed one while the service still lives.
+/// place of a killed one while the service still lives. A service whose old tasks the swarm is
+/// forgetting is removed without a kill, which would make it forget one more: see [`calm`].
 async fn kill_services(
     swarm: &Swarm,
     stack: &StackName,
     anonymous: &mut BTreeSet<String>,
 ) -> Result<(), Error> {
-    let (services, containers) =
-        tokio::try_join!(look::services(swarm, stack), containers(swarm, stack))?;
+    let (services, tasks) = calm(swarm, stack).await?;
+    let containers = containers(swarm, stack).await?;
     anonymous.extend(containers.iter().flat_map(|c| c.anonymous.iter().cloned()));
-    let end = |service: bollard::models::Service| {
+    let end = |service: Service| {
         let id = service.id.unwrap_or_default();
         let kills = containers
             .iter()
-            .filter(|container| container.service == id)
+            .filter(|container| container.service == id && !is_pruned(&tasks, &id))
             .map(|container| {
                 let options = KillContainerOptions {
                     signal: "SIGKILL".to_owned(),
@@ -179,6 +119,66 @@ async fn kill_services(
         .await
         .into_iter()
         .collect()
+}
+
+/// Waits, where the swarm forgets old tasks of a service, until it has done so.
+///
+/// Debian's engine (20.10) dies of a nil pointer in `SetServiceTasksRemove` if it forgets a task of
+/// a service in the moment in which the service is removed. It forgets the oldest of a slot a
+/// quarter of a second after a new one was made, as a crash loop does again and again.
+async fn calm(swarm: &Swarm, stack: &StackName) -> Result<(Vec<Service>, Vec<Task>), Error> {
+    let last = std::sync::Mutex::new((Vec::new(), Instant::now()));
+    let waited = wait_until(
+        "the swarm to have forgotten old tasks",
+        CALM_WITHIN,
+        LOOK_EVERY,
+        &Unwatched,
+        || async {
+            let seen = tokio::try_join!(look::services(swarm, stack), look::tasks(swarm, stack));
+            let (services, tasks) = match seen {
+                Ok(seen) => seen,
+                Err(error) => return Probe::NotYet(because(&error)),
+            };
+            let ids = services.iter().filter_map(|service| service.id.as_deref());
+            let pruned = ids.filter(|id| is_pruned(&tasks, id)).collect::<Vec<_>>();
+            let mut history = tasks
+                .iter()
+                .filter(|task| pruned.contains(&task.service_id.as_deref().unwrap_or_default()))
+                .filter_map(|task| task.id.clone())
+                .collect::<Vec<_>>();
+            history.sort();
+            let mut last = last.lock().expect("nothing panics while it holds the lock");
+            if last.0 != history {
+                *last = (history, Instant::now());
+            }
+            if last.0.is_empty() || last.1.elapsed() >= CALM {
+                return Probe::Ready((services, tasks));
+            }
+            Probe::NotYet("the history changed just now".to_owned())
+        },
+    );
+    match waited.await {
+        Ok(seen) => Ok(seen),
+        // It never is: then now is as good as later.
+        Err(_) => tokio::try_join!(look::services(swarm, stack), look::tasks(swarm, stack)),
+    }
+}
+
+/// Whether a service has so many tasks that the swarm forgets one when the next is made (the
+/// limit is five old ones a slot, unless someone set another).
+fn is_pruned(tasks: &[Task], service: &str) -> bool {
+    let mut slots = HashMap::new();
+    for task in tasks {
+        if task.service_id.as_deref() == Some(service) {
+            // A global service has no slots but nodes.
+            let slot = match task.slot {
+                Some(slot) if slot > 0 => (slot, None),
+                _ => (0, task.node_id.as_deref()),
+            };
+            *slots.entry(slot).or_insert(0) += 1;
+        }
+    }
+    slots.values().any(|count| *count >= OLD_TASKS)
 }
 
 async fn remove_services(swarm: &Swarm, stack: &StackName) -> Result<(), Error> {
@@ -331,152 +331,6 @@ pub async fn remove_secrets(swarm: &Swarm, stack: &StackName) -> Result<(), Faul
     Ok(())
 }
 
-/// Full names of the stack's secrets.
-pub async fn secret_names(swarm: &Swarm, stack: &StackName) -> Result<BTreeSet<String>, Fault> {
-    let found = secrets(swarm, stack)
-        .await
-        .map_err(|error| Swarm::fault(format!("looking at the secrets of {stack}"), &error))?;
-    Ok(found.into_iter().map(|secret| secret.name).collect())
-}
-
-struct Container {
-    id: String,
-    /// Id of its service; empty: none.
-    service: String,
-    name: String,
-    anonymous: Vec<String>,
-}
-
-async fn containers(swarm: &Swarm, stack: &StackName) -> Result<Vec<Container>, Error> {
-    let options = ListContainersOptions {
-        all: true,
-        filters: Some(of_stack(stack)),
-        ..ListContainersOptions::default()
-    };
-    let listed = swarm.docker().list_containers(Some(options)).await?;
-    let container = |summary: bollard::models::ContainerSummary| {
-        let id = summary.id.unwrap_or_default();
-        let name = summary.names.unwrap_or_default().into_iter().next();
-        let volumes = summary.mounts.unwrap_or_default().into_iter();
-        let mut labels = summary.labels.unwrap_or_default();
-        Container {
-            service: labels.remove(SERVICE_ID).unwrap_or_default(),
-            name: name.map_or_else(
-                || id.clone(),
-                |name| name.trim_start_matches('/').to_owned(),
-            ),
-            id,
-            anonymous: volumes
-                .filter(|mount| mount.typ.as_deref() == Some("volume"))
-                .filter_map(|mount| mount.name)
-                .filter(|name| is_anonymous(name))
-                .collect(),
-        }
-    };
-    Ok(listed.into_iter().map(container).collect())
-}
-
-/// The engine names them by 64 hexadecimal digits.
-fn is_anonymous(volume: &str) -> bool {
-    volume.len() == 64 && volume.bytes().all(|b| b.is_ascii_hexdigit())
-}
-
-/// An object that is the stack's.
-struct Owned {
-    id: String,
-    name: String,
-    labelled: bool,
-}
-
-/// None: another's.
-fn owned(
-    stack: &StackName,
-    id: Option<String>,
-    name: Option<String>,
-    labels: &HashMap<String, String>,
-) -> Option<Owned> {
-    let (id, name) = (id?, name?);
-    let labelled = match labels.get(NAMESPACE) {
-        Some(namespace) if namespace == stack.as_str() => true,
-        Some(_) => return None,
-        None if name.starts_with(&stack.object("")) => false,
-        None => return None,
-    };
-    Some(Owned { id, name, labelled })
-}
-
-async fn volumes(
-    swarm: &Swarm,
-    stack: &StackName,
-    anonymous: &BTreeSet<String>,
-) -> Result<Vec<String>, Error> {
-    let listed = swarm
-        .docker()
-        .list_volumes(None::<ListVolumesOptions>)
-        .await?;
-    Ok(listed
-        .volumes
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|volume| {
-            let name = Some(volume.name.clone());
-            anonymous.contains(&volume.name)
-                || owned(stack, name.clone(), name, &volume.labels).is_some()
-        })
-        .map(|volume| volume.name)
-        .collect())
-}
-
-async fn networks(swarm: &Swarm, stack: &StackName) -> Result<Vec<Owned>, Error> {
-    let listed = swarm
-        .docker()
-        .list_networks(None::<ListNetworksOptions>)
-        .await?;
-    let own = |network: bollard::models::Network| {
-        owned(
-            stack,
-            network.id,
-            network.name,
-            &network.labels.unwrap_or_default(),
-        )
-    };
-    Ok(listed.into_iter().filter_map(own).collect())
-}
-
-async fn configs(swarm: &Swarm, stack: &StackName) -> Result<Vec<Owned>, Error> {
-    let listed = swarm
-        .docker()
-        .list_configs(None::<ListConfigsOptions>)
-        .await?;
-    let own = |config: bollard::models::Config| {
-        let spec = config.spec.unwrap_or_default();
-        owned(
-            stack,
-            config.id,
-            spec.name,
-            &spec.labels.unwrap_or_default(),
-        )
-    };
-    Ok(listed.into_iter().filter_map(own).collect())
-}
-
-async fn secrets(swarm: &Swarm, stack: &StackName) -> Result<Vec<Owned>, Error> {
-    let listed = swarm
-        .docker()
-        .list_secrets(None::<ListSecretsOptions>)
-        .await?;
-    let own = |secret: bollard::models::Secret| {
-        let spec = secret.spec.unwrap_or_default();
-        owned(
-            stack,
-            secret.id,
-            spec.name,
-            &spec.labels.unwrap_or_default(),
-        )
-    };
-    Ok(listed.into_iter().filter_map(own).collect())
-}
-
 /// What is gone already need not be removed.
 fn unless_gone(done: Result<(), Error>) -> Result<(), Error> {
     match done {
@@ -488,30 +342,19 @@ fn unless_gone(done: Result<(), Error>) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::AppDomain;
 
     #[rstest::rstest]
-    #[case::labelled("x", Some("a_ci_test"), Some(true))]
-    #[case::prefix("a_ci_test_data", None, Some(false))]
-    #[case::another_label("a_ci_test_data", Some("a_ci_test_data"), None)]
-    #[case::longer_name("a_ci_tests_data", None, None)]
-    #[case::nobody("proxy", None, None)]
-    fn only_what_is_the_stacks_is_its_own(
-        #[case] name: &str,
-        #[case] label: Option<&str>,
-        #[case] expected: Option<bool>,
-    ) {
-        let stack = "a.ci.test".parse::<AppDomain>().unwrap().stack();
-        let labels = label
-            .map(|label| (NAMESPACE.to_owned(), label.to_owned()))
-            .into_iter()
-            .collect();
-        let found = owned(
-            &stack,
-            Some("id".to_owned()),
-            Some(name.to_owned()),
-            &labels,
-        );
-        assert_eq!(found.map(|owned| owned.labelled), expected);
+    #[case::a_crash_loop(&[1, 1, 1, 1], true)]
+    #[case::four_replicas(&[1, 2, 3, 4], false)]
+    #[case::one_redeploy(&[1, 1], false)]
+    fn a_service_is_pruned_by_slot(#[case] slots: &[i64], #[case] expected: bool) {
+        let task = |slot: &i64| Task {
+            service_id: Some("s".to_owned()),
+            slot: Some(*slot),
+            ..Task::default()
+        };
+        let tasks = slots.iter().map(task).collect::<Vec<_>>();
+        assert_eq!(is_pruned(&tasks, "s"), expected);
+        assert!(!is_pruned(&tasks, "other"));
     }
 }

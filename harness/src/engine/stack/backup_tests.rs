@@ -1,10 +1,13 @@
 //! The order of hooks and copies, and what a failure among them does.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::*;
 use crate::engine::SecretValue;
 use crate::engine::stack::overlay::tests::{app, deployment};
+use crate::recipe::Compose;
+use crate::recipe::compose::Service;
 
 /// Writes down what is asked of it; fails at the step named.
 #[derive(Default)]
@@ -25,23 +28,30 @@ impl Steps {
     }
 }
 
+/// Two services with hooks around backup and restore.
+fn labelled() -> Compose {
+    let label = |name: &str, value: &str| (format!("backupbot.{name}"), value.to_owned());
+    let service = Service {
+        labels: BTreeMap::from([
+            label("backup", "true"),
+            label("backup.pre-hook", "dump"),
+            label("backup.post-hook", "clean"),
+            label("restore.post-hook", "load"),
+        ]),
+        replicas: 1,
+        ..Service::default()
+    };
+    Compose {
+        services: ["app", "db"]
+            .map(|name| (name.to_owned(), service.clone()))
+            .into(),
+        ..Compose::default()
+    }
+}
+
 #[async_trait]
 impl Data for Steps {
-    fn plan(&self, _: &Compose, _: &StackName) -> Result<BackupPlan, Fault> {
-        let hooks = |service: &str| Hooks {
-            service: service.to_owned(),
-            before_backup: Some("dump".to_owned()),
-            after_backup: Some("clean".to_owned()),
-            before_restore: None,
-            after_restore: Some("load".to_owned()),
-        };
-        Ok(BackupPlan {
-            services: vec![hooks("app"), hooks("db")],
-            volumes: vec![],
-        })
-    }
-
-    async fn save(&self, _: &StackName, _: &[PlannedVolume]) -> Result<Backup, Fault> {
+    async fn save(&self, _: &StackName, _: &[VolumeBackup]) -> Result<Backup, Fault> {
         self.step("save".to_owned()).map(|()| Backup {
             snapshot: "s1".to_owned(),
             bytes: 1,
@@ -123,7 +133,7 @@ async fn a_backup_fails_where_a_step_fails_and_cleans_up(
         fails_at,
         ..Steps::default()
     };
-    let result = backup(&steps, &steps, &app(), &deployment(Compose::default())).await;
+    let result = backup(&steps, &steps, &app(), &deployment(labelled())).await;
     assert_eq!(result.is_ok(), fails_at.is_empty(), "{result:?}");
     assert_eq!(steps.done.lock().unwrap().join(", "), expected);
 }
@@ -140,7 +150,7 @@ async fn a_restore_runs_its_post_hooks_on_what_was_restored(
         fails_at,
         ..Steps::default()
     };
-    let what = deployment(Compose::default());
+    let what = deployment(labelled());
     let result = restore(&steps, &steps, &app(), &what, "s1").await;
     assert_eq!(result.is_ok(), fails_at.is_empty(), "{result:?}");
     assert_eq!(steps.done.lock().unwrap().join(", "), expected);
@@ -152,7 +162,7 @@ async fn a_hook_that_fails_is_named_with_its_last_words() {
         fails_at: "dump in app",
         ..Steps::default()
     };
-    let fault = backup(&steps, &steps, &app(), &deployment(Compose::default()))
+    let fault = backup(&steps, &steps, &app(), &deployment(labelled()))
         .await
         .unwrap_err();
     assert!(matches!(fault, Fault::Recipe(_)), "{fault:?}");

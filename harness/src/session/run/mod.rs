@@ -5,7 +5,10 @@
 
 mod backup;
 mod deploy;
+mod environment;
 mod prepare;
+mod queue;
+mod resolve;
 mod teardown;
 mod upgrade;
 

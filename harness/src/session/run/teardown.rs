@@ -85,10 +85,11 @@ impl<G: Generic> Run<'_, G> {
             // The next run may have the slot as soon as nothing of ours is live.
             drop(prepared.slot);
             // What is still there stays registered: the next janitor tries again.
-            if residue.is_empty() && errors.is_empty() {
-                if let Err(fault) = prepared.domain_lock.forget() {
-                    errors.push(fault.to_string());
-                }
+            if residue.is_empty()
+                && errors.is_empty()
+                && let Err(fault) = prepared.domain_lock.forget()
+            {
+                errors.push(fault.to_string());
             }
         }
         let duration_ms = millis(started);

@@ -1,0 +1,175 @@
+//! Which commit is tested, from which base, and what is known of it before anything is deployed.
+
+use std::path::Path;
+
+use results::event::{Base, EventKind, LintFinding, Resolved};
+use results::{Cause, Outcome, Tier};
+
+use super::Run;
+use super::prepare::Target;
+use crate::fault::Fault;
+use crate::recipe::base::{BaseChoice, Named, choose_base};
+use crate::recipe::{AppDomain, Checkout, EnvFile, Source, Tag, lint};
+use crate::session::deployment::{abra_sh, deployment, new_env};
+use crate::site::{Catalogue, Site};
+use crate::suite::{Approved, Generic, RepoLocal};
+
+impl<G: Generic> Run<'_, G> {
+    /// Fetches the recipe, records head before anything moves, and chooses the base.
+    pub(super) async fn resolve(&self, site: &Site) -> Result<(Target, Option<Target>), Fault> {
+        let source = self.source(site)?;
+        let requested = self.request.requested_ref.as_deref();
+        let checkout = Checkout::fetch(&source, requested, &self.paths.private).await?;
+        let tree = checkout.tree(checkout.head()).await?;
+        let head = Target {
+            commit: checkout.head().clone(),
+            version: None,
+            tree,
+        };
+        let domain = AppDomain::of_run(
+            &self.request.recipe,
+            self.request.pr,
+            &head.commit,
+            &site.zone,
+        );
+        let declared = self.declared_version(&head, &domain);
+        let named = match (&self.request.from, &self.suite.settings.upgrade_base) {
+            (Some(from), _) => Some(Named::Flag(from)),
+            (None, Some(base)) => Some(Named::Setting(base)),
+            (None, None) => None,
+        };
+        let target = checkout.default_branch();
+        let choice = choose_base(&checkout, named, declared.as_deref(), target).await?;
+        let (chosen, no_base, base) = match choice {
+            BaseChoice::Base {
+                version,
+                commit,
+                reason,
+            } if self.request.wants(Tier::Upgrade) => {
+                let tree = checkout.tree(&commit).await?;
+                let said = Base {
+                    version: version.clone(),
+                    commit: commit.to_string(),
+                    reason,
+                };
+                (
+                    Some(said),
+                    None,
+                    Some(Target {
+                        commit,
+                        version: Some(version),
+                        tree,
+                    }),
+                )
+            }
+            BaseChoice::Base { .. } => (None, Some("no upgrade was asked for".to_owned()), None),
+            BaseChoice::None { reason } => (None, Some(reason), None),
+        };
+        self.find_repo_local(&head.tree)?;
+        self.lint(&head, &domain, checkout.tags());
+        self.journal().emit(EventKind::Resolved(Box::new(Resolved {
+            head: head.commit.to_string(),
+            head_version: declared,
+            base: chosen,
+            no_base,
+            stack: domain.stack().to_string(),
+            domain: domain.to_string(),
+        })));
+        for note in checkout.notes() {
+            self.journal().note(None, note);
+        }
+        Ok((head, base))
+    }
+
+    fn source(&self, site: &Site) -> Result<Source, Fault> {
+        let recipe = &self.request.recipe;
+        match (&self.request.source, &site.catalogue) {
+            (Some(source), _) => Ok(Source::parse(source)?),
+            (None, Catalogue::Url(template)) => Ok(Source::parse(
+                &template.replace("{recipe}", recipe.as_str()),
+            )?),
+            (None, Catalogue::BuiltIn) => {
+                let dir = self.paths.state.join("catalogue");
+                let path = fixtures::catalogue::materialise(recipe.as_str(), &dir)
+                    .map_err(|error| Fault::usage(error.to_string()))?;
+                Ok(Source::path(path))
+            }
+        }
+    }
+
+    /// The version that head's compose files declare. What is wrong with them shows at the deploy.
+    fn declared_version(&self, head: &Target, domain: &AppDomain) -> Option<String> {
+        let env = new_env(&head.tree, domain.as_str(), &[]).ok()?;
+        let stack = domain.stack();
+        let plan = deployment(&head.tree, &head.commit, None, &env, &stack).ok()?;
+        plan.compose.declared_version(&stack).map(str::to_owned)
+    }
+
+    /// The native lint rules over head. They have no bearing on the verdict, only on the level.
+    fn lint(&self, head: &Target, domain: &AppDomain, tags: &[Tag]) {
+        let subject = |env: &EnvFile| -> Result<Vec<LintFinding>, Fault> {
+            let plan = deployment(&head.tree, &head.commit, None, env, &domain.stack())?;
+            Ok(lint::lint(&lint::Subject {
+                tree: &head.tree,
+                files: &plan.files,
+                compose: &plan.compose,
+                env,
+                abra_sh: &abra_sh(&head.tree)?,
+                tags,
+            }))
+        };
+        let found = new_env(&head.tree, domain.as_str(), &[]).and_then(|env| subject(&env));
+        let (outcome, findings) = match found {
+            Ok(findings) => (lint_outcome(&findings), findings),
+            // The recipe can't be read: install says so, and its own reason.
+            Err(fault) => (
+                Outcome::unverified(Cause::Fail, fault.to_string()),
+                Vec::new(),
+            ),
+        };
+        self.journal().emit(EventKind::Lint {
+            by: "native".to_owned(),
+            outcome,
+            findings,
+        });
+    }
+
+    /// Lists the recipe's own tests, and says which of them do not run.
+    fn find_repo_local(&self, tree: &Path) -> Result<(), Fault> {
+        let found = RepoLocal::find(tree)?;
+        let approved = Approved::list().allows(&self.request.recipe);
+        let said = |path: String, ran: bool, reason: &str| {
+            self.journal().emit(EventKind::RepoLocal {
+                path,
+                ran,
+                reason: reason.to_owned(),
+            });
+        };
+        let reason = if approved {
+            "the recipe is on the list of those whose own tests may run"
+        } else {
+            "the recipe is not on the list of those whose own tests may run"
+        };
+        let runnable = found.tests.values().flatten().chain(found.hooks.values());
+        for path in runnable {
+            said(format!("tests/{}", path.display()), approved, reason);
+        }
+        for (path, reason) in &found.others {
+            said(format!("tests/{path}"), false, reason);
+        }
+        Ok(())
+    }
+}
+
+fn lint_outcome(findings: &[LintFinding]) -> Outcome {
+    let errors: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.severity == "error")
+        .map(|finding| format!("{}: {}", finding.rule, finding.message))
+        .collect();
+    if errors.is_empty() {
+        Outcome::Pass
+    } else {
+        Outcome::fail(errors.join("; "))
+    }
+}
