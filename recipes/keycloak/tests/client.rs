@@ -104,7 +104,7 @@ impl<'a> Admin<'a> {
     fn signed_in(app: &'a App, answer: Answer) -> anyhow::Result<Self> {
         let tokens: Tokens = answer
             .expect_status(200)
-            .context("the administrator can't sign in with the app's secret `admin_password`")?
+            .context("the administrator can't sign in")?
             .json()?;
         Ok(Self {
             app,

@@ -74,8 +74,9 @@ pub async fn password_grant_names_the_user(app: &App) -> TestResult {
         let user = &account.user;
         ensure!(
             claims.iss == oidc.issuer(),
-            "the id token is from `{}`",
-            claims.iss
+            "the id token is from `{}`, and it must be from `{}`",
+            claims.iss,
+            oidc.issuer()
         );
         ensure!(
             claims.aud == account.client.client_id,
@@ -149,9 +150,15 @@ pub async fn client_credentials_give_an_active_token(app: &App) -> TestResult {
         let seen = oidc.introspect(client, &tokens.access_token).await?;
         ensure!(seen.active, "the token that was just given is not active");
         ensure!(
-            seen.client_id.as_deref() == Some(client.client_id.as_str())
-                && seen.iss == Some(oidc.issuer()),
-            "the token is not this client's: {seen:?}"
+            seen.client_id.as_ref() == Some(&client.client_id),
+            "the token is of client {:?}",
+            seen.client_id
+        );
+        ensure!(
+            seen.iss == Some(oidc.issuer()),
+            "the token is from {:?}, and it must be from `{}`",
+            seen.iss,
+            oidc.issuer()
         );
         let forged = oidc
             .introspect(client, &tokens.access_token.forged())
