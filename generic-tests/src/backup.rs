@@ -18,7 +18,10 @@ pub async fn yields_a_snapshot_id(app: &App) -> TestResult {
 
 pub async fn is_not_empty(app: &App) -> TestResult {
     let backup = taken(app)?;
-    ensure!(backup.files > 0, "the snapshot holds no file");
+    ensure!(
+        backup.files > 0,
+        "the snapshot holds no file of the app's own; if the app keeps none at first, a `before_backup` hook makes one"
+    );
     ensure!(
         backup.bytes > 0,
         "the snapshot holds {} files and not one byte",

@@ -214,3 +214,15 @@ fn a_file_without_certificates_is_no_trust() {
     };
     assert!(matches!(Client::new(spec), Err(HttpError::NoRoots)));
 }
+
+/// Neither in an error nor in the evidence.
+#[tokio::test]
+async fn tokens_are_not_shown() {
+    let body = r#"{"access_token":"eyJhbGciOiJ.eyJleHAiOjF.c2ln-_","key":"eyJub3RoaW5n","n":1}"#;
+    let (client, _) = site(&[answer("200 OK", "", body)]).await;
+    let answer = client.get("http://a.ci.test/").await.unwrap();
+    let shown = r#"{"access_token":"[token]","key":"eyJub3RoaW5n","n":1}"#;
+    assert!(answer.exchange().ends_with(shown), "{}", answer.exchange());
+    let error = answer.expect_status(401).unwrap_err();
+    assert!(error.to_string().ends_with(shown), "{error}");
+}

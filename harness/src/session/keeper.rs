@@ -32,6 +32,9 @@ use crate::wait::Seconds;
 /// How often the request for a stop is looked for.
 const LOOK_FOR_CANCEL: Duration = Duration::from_millis(200);
 
+/// Why a run ended that nobody asked to end.
+const RUNNER_GONE: &str = "the process that started the run is gone";
+
 /// Why the run is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
@@ -171,6 +174,11 @@ async fn session<G: Generic>(
                         end = &mut over => Some(end),
                     };
                     if let Some(end) = end {
+                        // Nobody ends a run on purpose while an operation goes on.
+                        let end = match end {
+                            End::RunnerGone => End::Cancelled(RUNNER_GONE.to_owned()),
+                            end => end,
+                        };
                         run.abandon(&describe(&end, deadline)).await;
                         break end;
                     }
@@ -224,7 +232,7 @@ async fn over(request: &Request, paths: &Paths, shared: &Shared, deadline: Insta
             orphans
                 .into_iter()
                 .for_each(super::lifetime::ProcessId::kill);
-            return End::Cancelled("the process that started the run is gone".to_owned());
+            return End::Cancelled(RUNNER_GONE.to_owned());
         }
         End::RunnerGone
     };
