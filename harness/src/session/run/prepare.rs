@@ -17,13 +17,13 @@ use crate::engine::{AppSpec, Deployment, Engine, SecretValue};
 use crate::fault::Fault;
 use crate::http;
 use crate::recipe::base::{BaseChoice, Named, choose_base};
-use crate::recipe::{AppDomain, Checkout, CommitSha, EnvFile, Source, secrets};
+use crate::recipe::{AppDomain, Checkout, CommitSha, EnvFile, secrets};
 use crate::redact::Redactor;
 use crate::session::deployment::{deployment, new_env};
 use crate::session::janitor;
 use crate::session::locks::{Held, Lock, Registration, Registry};
 use crate::session::protocol::AppView;
-use crate::site::{Catalogue, Site};
+use crate::site::Site;
 use crate::suite::Approved;
 use crate::suite::{Generic, Hook, RepoLocal};
 use crate::swarm::{self, Swarm};
@@ -172,7 +172,7 @@ impl<G: Generic> Run<'_, G> {
 
     /// Fetches the recipe, records head before anything moves, and chooses the base.
     async fn resolve(&self, site: &Site) -> Result<(Target, Option<Target>), Fault> {
-        let source = self.source(site)?;
+        let source = self.request.source_at(site, &self.paths.state)?;
         let requested = self.request.requested_ref.as_deref();
         let checkout = Checkout::fetch(&source, requested, &self.paths.private).await?;
         let tree = checkout.tree(checkout.head()).await?;
@@ -233,22 +233,6 @@ impl<G: Generic> Run<'_, G> {
             self.journal().note(None, note);
         }
         Ok((head, base))
-    }
-
-    fn source(&self, site: &Site) -> Result<Source, Fault> {
-        let recipe = &self.request.recipe;
-        match (&self.request.source, &site.catalogue) {
-            (Some(source), _) => Ok(Source::parse(source)?),
-            (None, Catalogue::Url(template)) => Ok(Source::parse(
-                &template.replace("{recipe}", recipe.as_str()),
-            )?),
-            (None, Catalogue::BuiltIn) => {
-                let dir = self.paths.state.join("catalogue");
-                let path = fixtures::catalogue::materialise(recipe.as_str(), &dir)
-                    .map_err(|error| Fault::usage(error.to_string()))?;
-                Ok(Source::path(path))
-            }
-        }
     }
 
     /// The version that head's compose files declare. What is wrong with them shows at the deploy.
