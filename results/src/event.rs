@@ -184,6 +184,11 @@ pub enum EventKind {
     CancelRequested {
         by: String,
     },
+    /// The tests are done and the app stays live on request. The run ends later, with its teardown.
+    Kept {
+        /// Until when, in words.
+        reason: String,
+    },
     TeardownStarted,
     TeardownEnded {
         duration_ms: u64,

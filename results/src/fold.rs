@@ -54,6 +54,8 @@ struct Fold {
     lost: Vec<String>,
     runner_failed: Option<String>,
     finished: bool,
+    /// Why the app is still live although the tests are done.
+    kept: Option<String>,
     waiting: Option<String>,
     /// Stretches that have begun: kind, name, tier, when.
     open: Vec<(&'static str, String, Option<Tier>, Timestamp)>,
@@ -149,7 +151,9 @@ impl Fold {
             EventKind::CancelRequested { by } => {
                 self.cancelled_by.get_or_insert(by);
             }
+            EventKind::Kept { reason } => self.kept = Some(reason),
             EventKind::TeardownStarted => {
+                self.kept = None;
                 self.teardown.started = true;
                 self.begin("teardown", "teardown".to_owned(), None, at);
             }
@@ -274,7 +278,7 @@ impl Fold {
                 .filter(|(tier, _)| tier.is_none())
                 .map(|(_, text)| text.clone())
                 .collect(),
-            teardown: self.teardown.record(),
+            teardown: self.teardown.record(self.kept.as_deref()),
             phases_ms: self
                 .timeline
                 .iter()
@@ -312,7 +316,7 @@ impl Fold {
             kind: RunFaultKind::EventsUnreadable,
             text: problem.to_string(),
         });
-        let unfinished = (!self.finished || self.started.is_none()).then(|| RunFault {
+        let unfinished = (!self.tests_are_done() || self.started.is_none()).then(|| RunFault {
             kind: RunFaultKind::NotFinished,
             text: format!(
                 "the run did not finish; the last that is known: {}",
@@ -320,6 +324,11 @@ impl Fold {
             ),
         });
         lost.chain(unfinished).chain(unreadable).collect()
+    }
+
+    /// Whether nothing more is to come that bears on the verdict of a tier.
+    fn tests_are_done(&self) -> bool {
+        self.finished || self.kept.is_some()
     }
 
     fn last_known(&self) -> String {

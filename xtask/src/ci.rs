@@ -4,8 +4,10 @@
 //! with the verdict's code. What happened is the record's to say: nothing here decides a verdict.
 
 mod cancel;
-mod events;
-mod outcome;
+mod ending;
+mod known;
+mod log;
+mod preflight;
 mod reap;
 mod report;
 mod request;
@@ -13,7 +15,7 @@ mod runner;
 mod watch;
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -21,6 +23,11 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use harness::fault::Fault;
 use harness::recipe::names::{RecipeName, RunId};
+use harness::session::lifetime::ProcessId;
+use harness::session::paths::Paths;
+use harness::session::request::Request;
+use harness::site::{SITE_VARIABLE, Site};
+use results::Record;
 use results::outcome::Tier;
 
 pub use cancel::Cancel;
@@ -29,7 +36,6 @@ pub use report::Report;
 
 use crate::setup::{self, Ask};
 use crate::{exit, place};
-use request::Request;
 
 /// Test one recipe: install, upgrade, backup, restore, its own tests, and a clean removal
 #[derive(Debug, Args)]
@@ -46,7 +52,7 @@ pub struct Ci {
     /// The pull request that is tested
     #[arg(long, value_name = "N", default_value_t = 0)]
     pr: u64,
-    /// These tiers only (install, upgrade, backup, restore, custom)
+    /// These tiers only (install, upgrade, backup, restore, custom); install is always among them
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     tiers: Vec<Tier>,
     /// Begin from the recipe's warm volume, if there is one, and skip the fresh install
@@ -78,91 +84,109 @@ pub struct Ci {
     detached: bool,
 }
 
+/// All that a run needs to know before it begins.
+struct Plan {
+    request: Request,
+    site: Site,
+    /// None: the built-in site.
+    site_file: Option<PathBuf>,
+    paths: Paths,
+}
+
 impl Ci {
     pub fn run(self) -> Result<u8> {
-        let request = self.request()?;
+        let plan = self.plan()?;
         if self.detached {
-            let record = self.execute(&request)?;
+            let record = self.execute(&plan)?;
             return Ok(exit::of_verdict(record.verdict));
         }
+        preflight::request(&plan.request, &plan.site, &plan.paths)?;
         setup::setup(Ask::from_environment(self.yes))?;
-        let dir = create_run_dir(&place::state(), &request.run_id)?;
+        let source = preflight::source(&plan.request, &plan.site, &plan.paths.state);
+        crate::block_on(source)?;
+        create_run_dir(&plan)?;
         if self.detach {
-            detach(&request.run_id, &dir)?;
-            println!("{}", request.run_id);
+            detach(&plan.request.run_id, &plan.paths.run)?;
+            println!("{}", plan.request.run_id);
             return Ok(exit::PASS);
         }
-        let record = self.execute(&request)?;
+        let record = self.execute(&plan)?;
         if self.json {
-            let bytes = fs::read(dir.join(outcome::RESULT)).context("reading the record")?;
-            io::stdout().write_all(&bytes)?;
+            report::print_json(&plan.paths)?;
         } else {
-            println!("{}", report::text(&record));
-            println!("{}", dir.display());
+            report::show(&record, &plan.paths);
         }
         Ok(exit::of_verdict(record.verdict))
     }
 
-    /// Everything that can be refused before anything is changed.
-    fn request(&self) -> Result<Request, Fault> {
-        let site = match &self.site {
+    fn plan(&self) -> Result<Plan, Fault> {
+        let given = std::env::var_os(SITE_VARIABLE).map(PathBuf::from);
+        let site_file = match self.site.clone().or(given) {
             None => None,
-            Some(file) => Some(fs::canonicalize(file).map_err(|error| {
+            // The runner has another working directory.
+            Some(file) => Some(std::path::absolute(&file).map_err(|error| {
                 Fault::usage(format!("the site file {}: {error}", file.display()))
             })?),
         };
-        let run_id = match &self.run_id {
-            Some(id) => id.clone(),
-            None => {
-                request::new_run_id(&self.recipe, jiff::Timestamp::now(), rand::random::<u16>())
-            }
+        let site = match &site_file {
+            None => Site::default(),
+            Some(file) => Site::read(file)?,
         };
-        Ok(Request {
-            recipe: self.recipe.clone(),
-            source: self.source.as_deref().map(request::absolute),
-            reference: self.reference.clone(),
-            pr: self.pr,
-            tiers: request::in_order(&self.tiers),
-            quick: self.quick,
-            from: self.from.clone(),
-            keep: self.keep,
+        let request = self.request();
+        let paths = Paths::new(&harness::site::state_dir()?, &request.run_id);
+        Ok(Plan {
+            request,
             site,
-            run_id,
+            site_file,
+            paths,
         })
     }
 
-    fn execute(&self, request: &Request) -> Result<results::Record> {
-        let dir = place::run_dir(&request.run_id);
+    fn request(&self) -> Request {
+        let run_id = self.run_id.clone().unwrap_or_else(|| {
+            request::new_run_id(&self.recipe, jiff::Timestamp::now(), rand::random::<u16>())
+        });
+        Request {
+            run_id,
+            recipe: self.recipe.clone(),
+            source: self.source.as_deref().map(request::absolute),
+            requested_ref: self.reference.clone(),
+            pr: self.pr,
+            tiers: request::asked(&self.tiers),
+            from: self.from.clone(),
+            quick: self.quick,
+            keep: self.keep,
+            runner: ProcessId::current(),
+            complete: true,
+        }
+    }
+
+    fn execute(&self, plan: &Plan) -> Result<Record> {
         let parent = if self.detached {
             None
         } else {
             watch::Parent::of_this_process()
         };
+        let paths = &plan.paths;
         crate::block_on(async {
-            let runner = runner::start(request, &place::workspace(), &dir)?;
-            let mut feed = watch::Feed::new(&dir);
-            let ended = watch::follow(runner, parent, &dir, &mut feed).await?;
-            outcome::wait_for_record(&dir, &ended, &mut || feed.show()).await
+            let site = plan.site_file.as_deref();
+            let runner = runner::start(&plan.request, site, &place::workspace(), paths)?;
+            let mut feed = watch::Feed::new(paths);
+            let ended = watch::follow(runner, parent, paths, &mut feed).await?;
+            let teardown = plan.site.limits.teardown();
+            ending::finish(paths, teardown, &ended, &mut feed).await
         })
     }
 }
 
 /// A run's directory is used once: a second run of that id would be read as the first.
-fn create_run_dir(state: &Path, id: &RunId) -> Result<PathBuf> {
-    let runs = state.join("runs");
-    fs::create_dir_all(&runs).map_err(|error| {
-        Fault::usage(format!(
-            "the state directory can't be written: {}: {error}; set CCCI_STATE_DIR to one that you own",
-            runs.display()
-        ))
-    })?;
-    let dir = runs.join(id.as_str());
-    match fs::create_dir(&dir) {
-        Ok(()) => Ok(dir),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Fault::usage(format!(
-            "there is a run {id} already; see cargo xtask report {id}"
-        ))
-        .into()),
+fn create_run_dir(plan: &Plan) -> Result<()> {
+    let dir = &plan.paths.run;
+    match fs::create_dir(dir) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(preflight::taken(&plan.request).into())
+        }
         Err(error) => Err(error).with_context(|| format!("making {}", dir.display())),
     }
 }

@@ -1,6 +1,7 @@
 //! `images`: the image kit, listed or built.
 
 use clap::{Args, Subcommand};
+use fixtures::images::{ImageError, ensure};
 use harness::fault::Fault;
 
 use crate::exit;
@@ -25,14 +26,14 @@ enum What {
 
 impl Images {
     pub fn run(self) -> anyhow::Result<u8> {
-        let known = kit::catalogue()?;
+        let known = fixtures::images::catalogue();
         match self.what {
             What::List => known.iter().for_each(|name| println!("{name}")),
             What::Build { names } => {
                 let names = if names.is_empty() { known } else { names };
                 for name in names {
-                    let id = kit::ensure(&name, &mut |line| eprintln!("{line}"))?;
-                    println!("{name}  {id}");
+                    let id = ensure(&name, &mut |line| eprintln!("{line}")).map_err(fault)?;
+                    println!("{name}  {}", id.as_str());
                 }
             }
         }
@@ -40,20 +41,9 @@ impl Images {
     }
 }
 
-/// JOINT: `fixtures::images`. When it is there, these are its `catalogue` and `ensure`, with its
-/// error made a [`Fault`].
-mod kit {
-    use super::Fault;
-
-    pub fn catalogue() -> Result<Vec<String>, Fault> {
-        Err(absent())
-    }
-
-    pub fn ensure(_name: &str, _progress: &mut dyn FnMut(&str)) -> Result<String, Fault> {
-        Err(absent())
-    }
-
-    fn absent() -> Fault {
-        Fault::usage("this build has no image kit")
+fn fault(error: ImageError) -> Fault {
+    match error {
+        ImageError::Unknown { .. } => Fault::usage(error.to_string()),
+        _ => Fault::infra(error.to_string()),
     }
 }

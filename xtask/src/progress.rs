@@ -6,6 +6,7 @@ mod screen;
 
 use std::time::Duration;
 
+use harness::suite::Settings;
 use harness::wait::Seconds;
 use results::event::{Event, EventKind};
 use results::outcome::{Outcome, Tier};
@@ -17,6 +18,10 @@ pub use screen::Screen;
 /// How often a wait is told where nothing can be drawn over.
 const EVERY: Duration = Duration::from_secs(10);
 const WIDEST_NAME: usize = 44;
+const QUEUE: &str = "queue";
+/// Phases that are worth a line only where they took long.
+const OFTEN_NOTHING: [&str; 3] = ["fetch", QUEUE, "janitor"];
+const LONG_MS: u64 = 1_000;
 
 /// What is known of the run so far. Times are since its start.
 pub struct Progress {
@@ -134,7 +139,8 @@ impl Progress {
                     Some(asked) => format!(" at {}", clean(asked)),
                     None => String::new(),
                 };
-                vec![
+                let tiers: Vec<_> = run.tiers.iter().map(|tier| tier.as_str()).collect();
+                let mut lines = vec![
                     format!("run {}", clean(&run.run_id)),
                     format!(
                         "{}{asked} from {}, engine {}, site {}",
@@ -143,7 +149,18 @@ impl Progress {
                         clean(&run.engine),
                         clean(&run.site)
                     ),
-                ]
+                    format!("tiers {}", tiers.join(", ")),
+                ];
+                lines.extend(settings(&run.settings));
+                if !run.skipped_generic.is_empty() {
+                    let skipped = run.skipped_generic.iter().map(|tier| tier.as_str());
+                    let skipped: Vec<_> = skipped.collect();
+                    lines.push(format!(
+                        "WITHOUT the generic assertions of {}",
+                        skipped.join(", ")
+                    ));
+                }
+                lines
             }
             EventKind::Resolved(found) => {
                 let base = match (&found.base, &found.no_base) {
@@ -159,7 +176,24 @@ impl Progress {
                 ]
             }
             EventKind::PhaseEnded { phase, duration_ms } => {
+                if *duration_ms < LONG_MS && OFTEN_NOTHING.contains(&phase.as_str()) {
+                    return Vec::new();
+                }
                 vec![self.row("done", "", &clean(phase), *duration_ms, None)]
+            }
+            // Who is before us is worth a line at once.
+            EventKind::Waiting {
+                subject, status, ..
+            } if self.doing == Doing::Phase(QUEUE.to_owned()) && !self.is_told(subject, status) => {
+                vec![format!(
+                    "{}           waiting for {}, {}",
+                    self.word(QUEUE),
+                    clean(subject),
+                    clean(status)
+                )]
+            }
+            EventKind::Kept { reason } => {
+                vec![format!("{}           {}", self.word("kept"), clean(reason))]
             }
             EventKind::OperationEnded {
                 tier,
@@ -221,6 +255,13 @@ impl Progress {
         }
     }
 
+    /// Whether that wait is known already.
+    fn is_told(&self, subject: &str, status: &str) -> bool {
+        self.waiting
+            .as_ref()
+            .is_some_and(|wait| wait.subject == clean(subject) && wait.status == clean(status))
+    }
+
     fn ended(&self, tier: Tier, name: &str, outcome: &Outcome, duration_ms: u64) -> String {
         let reason = outcome.reason().map(clean);
         self.row(
@@ -269,6 +310,17 @@ impl Progress {
     fn word(&self, word: &str) -> String {
         self.colour.status(&format!("{word:<10}"))
     }
+}
+
+/// The settings that are not as they are where a recipe says nothing.
+fn settings(of_run: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
+    let usual = Settings::default().describe();
+    let differ: Vec<_> = of_run
+        .iter()
+        .filter(|(key, value)| usual.get(*key) != Some(*value))
+        .map(|(key, value)| clean(&format!("{key}={value}")))
+        .collect();
+    (!differ.is_empty()).then(|| format!("settings {}", differ.join(", ")))
 }
 
 /// What goes on after an event; none: what went on before it.

@@ -190,14 +190,19 @@ async fn session<G: Generic>(
         }
     };
     announce(&end, &request, &shared, deadline);
-    if request.keep && matches!(end, End::Asked | End::RunnerGone) {
-        run.keep_note();
+    narrow(&request, &shared);
+    if request.keep && (end == End::Asked || end == End::RunnerGone && !request.complete) {
+        shared.journal.emit(EventKind::Kept {
+            reason: format!(
+                "kept until `cargo xtask reap {}` or the session's deadline",
+                request.run_id
+            ),
+        });
         let record = write_record(paths, &shared.journal)?;
         reply(finisher.take(), &record, paths);
         until_reaped(paths, started + deadline).await;
     }
     run.teardown().await;
-    narrow(&request, &shared);
     shared.journal.emit(EventKind::RunFinished);
     let record = write_record(paths, &shared.journal);
     serving.abort();
@@ -223,9 +228,6 @@ async fn over(request: &Request, paths: &Paths, shared: &Shared, deadline: Insta
     };
     let runner = async {
         request.runner.ended().await;
-        if request.keep {
-            std::future::pending::<()>().await;
-        }
         // A test that was open lives on as an orphan when its runner was killed.
         let orphans: Vec<_> = shared.open.borrow().values().copied().flatten().collect();
         if request.complete || !orphans.is_empty() {

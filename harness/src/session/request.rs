@@ -3,12 +3,14 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::path::Path;
 
 use results::Tier;
 
 use super::lifetime::{NEXTEST_RUN_ID, ProcessId, runner};
 use crate::fault::Fault;
-use crate::recipe::{RecipeName, RunId};
+use crate::recipe::{RecipeName, RunId, Source};
+use crate::site::{Catalogue, Site};
 
 const RUN_ID: &str = "CCCI_RUN_ID";
 const RECIPE: &str = "CCCI_RECIPE";
@@ -126,6 +128,23 @@ impl Request {
 
     pub fn wants(&self, tier: Tier) -> bool {
         self.tiers().contains(&tier)
+    }
+
+    /// Where the recipe comes from: what was asked for, else the site's catalogue. A built-in
+    /// recipe is made a repository below `state`.
+    pub fn source_at(&self, site: &Site, state: &Path) -> Result<Source, Fault> {
+        let recipe = self.recipe.as_str();
+        match (&self.source, &site.catalogue) {
+            (Some(source), _) => Ok(Source::parse(source)?),
+            (None, Catalogue::Url(template)) => {
+                Ok(Source::parse(&template.replace("{recipe}", recipe))?)
+            }
+            (None, Catalogue::BuiltIn) => {
+                fixtures::catalogue::materialise(recipe, &state.join("catalogue"))
+                    .map(Source::path)
+                    .map_err(|error| Fault::usage(error.to_string()))
+            }
+        }
     }
 }
 

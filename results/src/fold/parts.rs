@@ -73,9 +73,10 @@ impl Trial {
 }
 
 impl Teardown {
-    pub(super) fn record(&self) -> TeardownRecord {
+    /// `kept`: why it did not begin yet, where that was asked for.
+    pub(super) fn record(&self, kept: Option<&str>) -> TeardownRecord {
         let mut wrong = Vec::new();
-        if !self.ended {
+        if !self.ended && kept.is_none() {
             wrong.push(if self.started {
                 "began and never ended".to_owned()
             } else {
@@ -92,10 +93,10 @@ impl Teardown {
         }
         wrong.extend(self.errors.iter().cloned());
         TeardownRecord {
-            outcome: if wrong.is_empty() {
-                Outcome::Pass
-            } else {
-                Outcome::error(wrong.join("; "))
+            outcome: match kept {
+                _ if !wrong.is_empty() => Outcome::error(wrong.join("; ")),
+                Some(reason) if !self.ended => Outcome::skip(reason),
+                _ => Outcome::Pass,
             },
             residue: self.residue.clone(),
             duration_ms: self.duration_ms,

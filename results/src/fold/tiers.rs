@@ -146,7 +146,7 @@ impl Fold {
                 let reason = format!("{before} met an error");
                 Some(Outcome::unverified(Cause::Error, reason))
             }
-            None => (!self.finished).then(|| self.unheard("it never reported back")),
+            None => (!self.tests_are_done()).then(|| self.unheard("it never reported back")),
         }
     }
 }

@@ -86,12 +86,28 @@ fn install_not_proven(record: &Record) -> Option<String> {
         Outcome::Unverified {
             cause: Cause::Deselected,
             ..
-        } => Some(
-            "install was not asked for, and without it nothing is proven; ask for it too"
-                .to_owned(),
-        ),
+        } => asked_not_proven(record),
         _ => Some(format!("nothing is proven: {}", say(install))),
     }
+}
+
+/// Where install was not asked for, it is no prerequisite: but then every tier that was asked for
+/// has to stand, and one of them has to have asserted something.
+fn asked_not_proven(record: &Record) -> Option<String> {
+    let asked = || {
+        let of = |tier: &&TierRecord| record.tiers_asked.contains(&tier.name);
+        record.tiers.iter().filter(of)
+    };
+    let stands = |tier: &TierRecord| matches!(tier.outcome, Outcome::Pass | Outcome::Skip { .. });
+    if let Some(tier) = asked().find(|tier| !stands(tier)) {
+        return Some(format!("nothing is proven: {}", say(tier)));
+    }
+    let asserted = asked()
+        .flat_map(|tier| &tier.tests)
+        .any(|test| is_assertion(test) && test.outcome == Outcome::Pass);
+    (!asserted).then(|| {
+        "install was not asked for, and nothing else was asserted; ask for install too".to_owned()
+    })
 }
 
 fn pass_reason(record: &Record) -> String {

@@ -109,28 +109,80 @@ fn at(kinds: Vec<EventKind>) -> Vec<Event> {
         .collect()
 }
 
+/// How a list of events ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Ending {
+    Cut,
+    Finished,
+    Kept,
+    KeptThenRemoved,
+}
+
+impl Ending {
+    fn events(self) -> Vec<EventKind> {
+        let kept = EventKind::Kept {
+            reason: "kept".to_owned(),
+        };
+        let removed = EventKind::TeardownEnded {
+            duration_ms: 1,
+            residue: vec![],
+            errors: vec![],
+        };
+        match self {
+            Self::Cut => vec![],
+            Self::Finished => vec![EventKind::RunFinished],
+            Self::Kept => vec![kept],
+            Self::KeptThenRemoved => vec![
+                kept,
+                EventKind::TeardownStarted,
+                removed,
+                EventKind::RunFinished,
+            ],
+        }
+    }
+}
+
+fn ending() -> impl Strategy<Value = Ending> {
+    prop_oneof![
+        1 => Just(Ending::Cut),
+        7 => Just(Ending::Finished),
+        1 => Just(Ending::Kept),
+        1 => Just(Ending::KeptThenRemoved),
+    ]
+}
+
+fn asks_install(events: &[Event]) -> bool {
+    matches!(
+        events.first().map(|event| &event.kind),
+        Some(EventKind::RunStarted(run)) if run.tiers.contains(&Tier::Install)
+    )
+}
+
 /// Runs that are green to begin with, with anything mixed in; most of them finish.
 fn events() -> impl Strategy<Value = Vec<Event>> {
+    (body(), ending()).prop_map(|(mut kinds, ending)| {
+        kinds.extend(ending.events());
+        at(kinds)
+    })
+}
+
+/// All but the end.
+fn body() -> impl Strategy<Value = Vec<EventKind>> {
     let mixed = proptest::collection::vec((kind(), any::<Index>()), 0..6);
     let green = any::<bool>();
-    (asked(), green, mixed, prop::bool::weighted(0.9)).prop_map(
-        |(asked, green, mixed, finished)| {
-            let mut kinds = vec![sample::started(&asked, Vec::new())];
-            if green {
-                let run = sample::all_pass();
-                let good = run.events.into_iter().skip(1).map(|event| event.kind);
-                kinds.extend(good.filter(|kind| *kind != EventKind::RunFinished));
-            }
-            for (kind, index) in mixed {
-                let place = 1 + index.index(kinds.len());
-                kinds.insert(place, kind);
-            }
-            if finished {
-                kinds.push(EventKind::RunFinished);
-            }
-            at(kinds)
-        },
-    )
+    (asked(), green, mixed).prop_map(|(asked, green, mixed)| {
+        let mut kinds = vec![sample::started(&asked, Vec::new())];
+        if green {
+            let run = sample::all_pass();
+            let good = run.events.into_iter().skip(1).map(|event| event.kind);
+            kinds.extend(good.filter(|kind| *kind != EventKind::RunFinished));
+        }
+        for (kind, index) in mixed {
+            let place = 1 + index.index(kinds.len());
+            kinds.insert(place, kind);
+        }
+        kinds
+    })
 }
 
 fn rank(verdict: Verdict) -> u8 {
@@ -151,8 +203,46 @@ proptest! {
             &event.kind,
             EventKind::TrialEnded { tier: Tier::Install, name, outcome: Outcome::Pass, .. } if name != "0_deploy"
         );
+        if !asks_install(&events) {
+            return Ok(());
+        }
         let events: Vec<_> = events.into_iter().filter(|event| !is_install_assertion(event)).collect();
         prop_assert_ne!(Record::from_events(&events).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn without_any_assertion_no_run_passes(events in events()) {
+        let is_assertion = |event: &Event| matches!(
+            &event.kind,
+            EventKind::TrialEnded { name, outcome: Outcome::Pass, .. } if name != "0_deploy"
+        );
+        let events: Vec<_> = events.into_iter().filter(|event| !is_assertion(event)).collect();
+        prop_assert_ne!(Record::from_events(&events).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn without_install_a_pass_needs_every_tier_that_was_asked_for(events in events()) {
+        if asks_install(&events) {
+            return Ok(());
+        }
+        let record = Record::from_events(&events);
+        prop_assert_eq!(record.level, None);
+        if record.verdict == Verdict::Pass {
+            let asked = record.tiers.iter().filter(|tier| record.tiers_asked.contains(&tier.name));
+            for tier in asked {
+                let stands = matches!(tier.outcome, Outcome::Pass | Outcome::Skip { .. });
+                prop_assert!(stands, "{} {}", tier.name, tier.outcome.word());
+            }
+        }
+    }
+
+    #[test]
+    fn a_kept_run_has_the_verdict_that_a_clean_removal_leaves(body in body()) {
+        let verdict = |ending: Ending| {
+            let kinds = [body.clone(), ending.events()].concat();
+            Record::from_events(&at(kinds)).verdict
+        };
+        prop_assert_eq!(verdict(Ending::Kept), verdict(Ending::KeptThenRemoved));
     }
 
     #[test]
@@ -193,6 +283,9 @@ proptest! {
     #[test]
     fn a_part_of_a_list_is_neither_a_pass_nor_a_failure(events in events(), length in any::<Index>()) {
         let part = &events[..length.index(events.len())];
+        // A kept run is a whole one whose removal is still to come.
+        let kept = part.last().is_some_and(|event| matches!(event.kind, EventKind::Kept { .. }));
+        prop_assume!(!kept);
         let record = Record::from_events(part);
         prop_assert_eq!(record.verdict, Verdict::Error);
     }

@@ -203,14 +203,79 @@ fn a_partial_run_has_no_level() {
 }
 
 #[test]
-fn a_run_without_install_proves_nothing() {
+fn a_run_of_custom_alone_passes_by_what_it_asserted_and_has_no_level() {
     let mut run = Run::of(&[Tier::Custom]);
+    run.operation(Tier::Install, Outcome::Pass, 10);
     let record = run.functional().end(&[], true).record();
+    assert_eq!(record.verdict, Verdict::Pass, "{}", record.verdict_reason);
+    assert_eq!(record.level, None);
+}
+
+#[test]
+fn a_filter_that_narrows_a_whole_run_asks_for_what_is_left() {
+    let mut run = Run::whole();
+    run.operation(Tier::Install, Outcome::Pass, 10).functional();
+    let tiers = Tier::ALL.into_iter().filter(|tier| *tier != Tier::Custom);
+    run.push(EventKind::Narrowed {
+        tiers: tiers.collect(),
+    });
+    let record = run.end(&[], true).record();
+    assert_eq!(record.verdict, Verdict::Pass, "{}", record.verdict_reason);
+    assert_eq!(record.tiers_asked, [Tier::Custom]);
+    assert_eq!(record.level, None);
+}
+
+#[test]
+fn without_install_every_tier_that_was_asked_for_has_to_stand() {
+    let mut run = Run::of(&[Tier::Upgrade, Tier::Custom]);
+    run.functional()
+        .blocked(Tier::Upgrade, Cause::Base, "no base can be deployed");
+    let record = run.end(&[], true).record();
     assert_eq!(record.verdict, Verdict::Error);
     assert_eq!(
         record.verdict_reason,
-        "install was not asked for, and without it nothing is proven; ask for it too"
+        "nothing is proven: upgrade was not verified: no base can be deployed"
     );
+}
+
+#[test]
+fn skips_alone_prove_nothing() {
+    let mut run = Run::of(&[Tier::Backup]);
+    run.operation(Tier::Backup, Outcome::skip("not backup-capable"), 1);
+    let record = run.end(&[], true).record();
+    assert_eq!(record.verdict, Verdict::Error);
+    assert_eq!(
+        record.verdict_reason,
+        "install was not asked for, and nothing else was asserted; ask for install too"
+    );
+}
+
+#[test]
+fn a_kept_run_has_its_verdict_and_a_teardown_that_is_still_to_come() {
+    let mut run = Run::whole();
+    for tier in [
+        Tier::Install,
+        Tier::Upgrade,
+        Tier::Backup,
+        Tier::Restore,
+        Tier::Fresh,
+    ] {
+        run.good(tier, 10);
+    }
+    run.functional().push(EventKind::Kept {
+        reason: "kept until it is reaped".to_owned(),
+    });
+    let kept = run.record();
+    assert_eq!(kept.verdict, Verdict::Pass, "{}", kept.verdict_reason);
+    assert_eq!(
+        kept.teardown.outcome,
+        Outcome::skip("kept until it is reaped")
+    );
+    run.push(EventKind::TeardownStarted);
+    assert_eq!(run.record().verdict, Verdict::Error);
+    let over = run.end(&[], true).record();
+    assert_eq!(over.verdict, Verdict::Pass);
+    assert_eq!(over.teardown.outcome, Outcome::Pass);
 }
 
 #[test]

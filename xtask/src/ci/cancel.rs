@@ -5,8 +5,9 @@ use clap::Args;
 use harness::fault::Fault;
 use harness::recipe::names::RunId;
 
-use super::{outcome, watch};
-use crate::{exit, place};
+use super::known::{self, Keeper, Stage};
+use super::watch;
+use crate::exit;
 
 /// Ask a run to stop; its app is removed
 #[derive(Debug, Args)]
@@ -20,27 +21,38 @@ pub struct Cancel {
 
 impl Cancel {
     pub fn run(self) -> Result<u8> {
-        let dir = place::run_dir(&self.run);
-        if !dir.is_dir() {
-            return Err(Fault::usage(format!("there is no run {}", self.run)).into());
-        }
-        if outcome::read(&dir)?.is_some() {
+        let run = &self.run;
+        let state = harness::site::state_dir()?;
+        let paths = known::find(&state, run)?;
+        let stage = Stage::of(&paths)?;
+        if stage.kept {
             return Err(Fault::usage(format!(
-                "run {0} is over; see cargo xtask report {0}",
-                self.run
+                "run {run} is over and its app is kept; remove it with cargo xtask reap {run}"
             ))
             .into());
         }
-        let first = watch::ask_to_stop(&dir, &self.by).context("writing the request")?;
-        println!(
-            "{}: {}",
-            self.run,
-            if first {
-                "asked to stop"
-            } else {
-                "was asked to stop already"
-            }
-        );
+        let running = || known::listed("running now", &known::live(&state));
+        if stage.finished || stage.lost {
+            return Err(Fault::usage(format!(
+                "run {run} is over, see cargo xtask report {run}; {}",
+                running()
+            ))
+            .into());
+        }
+        if stage.started && known::keeper(&paths) != Keeper::Lives {
+            return Err(Fault::usage(format!(
+                "run {run} is dead: its keeper was killed. Remove what it left with cargo xtask reap {run}; {}",
+                running()
+            ))
+            .into());
+        }
+        let first = watch::ask_to_stop(&paths.run, &self.by).context("writing the request")?;
+        let what = if first {
+            "asked to stop"
+        } else {
+            "was asked to stop already"
+        };
+        println!("{run}: {what}");
         Ok(exit::PASS)
     }
 }

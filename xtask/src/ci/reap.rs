@@ -1,24 +1,109 @@
 //! `reap`: removes what `--keep` left, and what dead runs left behind.
+//!
+//! Invariant: a run that is live and not kept is never touched.
 
-use anyhow::Result;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
 use clap::Args;
 use harness::fault::Fault;
 use harness::recipe::names::RunId;
+use harness::session::janitor;
+use harness::session::locks::Registry;
+use harness::session::paths::Paths;
+use harness::site::Site;
+use harness::swarm::Swarm;
 
-/// Remove a kept app, or all that dead runs left behind
+use super::known::{self, Keeper, Stage};
+use super::{ending, report, watch};
+use crate::exit;
+
+/// Remove a kept app, or what dead runs left behind
 #[derive(Debug, Args)]
 pub struct Reap {
-    /// The run whose app is removed; without, every dead run's
+    /// The run whose app is removed, kept or dead; without, what dead runs left is removed
     run: Option<RunId>,
+    /// All kept apps too
+    #[arg(long, conflicts_with = "run")]
+    all: bool,
 }
 
 impl Reap {
-    /// JOINT: `harness::session`'s janitor, once it is there.
     pub fn run(self) -> Result<u8> {
-        let what = self.run.as_ref().map_or("dead runs", RunId::as_str);
-        Err(Fault::usage(format!(
-            "reap is not built yet: {what} can't be removed by it"
-        ))
-        .into())
+        let state = harness::site::state_dir()?;
+        let teardown = Site::from_environment()?.limits.teardown();
+        if let Some(run) = &self.run {
+            return one(&known::find(&state, run)?, run, teardown);
+        }
+        let mut code = exit::PASS;
+        if self.all {
+            for run in known::live(&state) {
+                let paths = Paths::new(&state, &run);
+                if Stage::of(&paths)?.kept {
+                    code = code.max(one(&paths, &run, teardown)?);
+                }
+            }
+        }
+        let reaped = crate::block_on(sweep())?;
+        if reaped.is_empty() {
+            println!("no dead run has left anything");
+        }
+        for run in reaped {
+            println!("{run}: what it left was removed");
+        }
+        Ok(code)
     }
+}
+
+async fn sweep() -> Result<Vec<String>, Fault> {
+    let swarm = Swarm::connect().await?;
+    let registry = Registry::of_engine(swarm.engine_id())?;
+    janitor::sweep(&swarm, &registry).await
+}
+
+fn one(paths: &Paths, run: &RunId, teardown: Duration) -> Result<u8> {
+    let stage = Stage::of(paths)?;
+    match known::keeper(paths) {
+        Keeper::Lives if stage.kept => {
+            watch::ask_to_stop(&paths.run, "cargo xtask reap").context("writing the request")?;
+            crate::block_on(ending::follow_to_end(paths, teardown))?;
+        }
+        Keeper::Lives => {
+            return Err(Fault::usage(format!(
+                "run {run} is live; stop it with cargo xtask cancel {run}"
+            ))
+            .into());
+        }
+        Keeper::Dead | Keeper::None if !stage.started => {
+            println!("{run}: nothing is left of it");
+            return Ok(exit::PASS);
+        }
+        Keeper::Dead | Keeper::None if stage.finished || stage.lost => {
+            // Over, but its removal may have left something.
+            let domain = stage.domain.as_deref().and_then(|text| text.parse().ok());
+            if let Some(domain) = &domain {
+                let left = crate::block_on(ending::remove_app(paths, domain, teardown))?;
+                if let Some(object) = left.first() {
+                    return Err(Fault::infra(format!(
+                        "the {} {} of run {run} is still there",
+                        object.kind, object.name
+                    ))
+                    .into());
+                }
+            }
+            println!("{run}: nothing is left of it");
+            return Ok(exit::PASS);
+        }
+        Keeper::Dead | Keeper::None => {
+            crate::block_on(ending::record_lost(paths, &stage, teardown))?;
+        }
+    }
+    let record = known::record(paths)?
+        .ok_or_else(|| Fault::infra(format!("run {run} was removed and has no record")))?;
+    report::show(&record, paths);
+    Ok(if record.teardown.outcome.is_red() {
+        exit::INFRA
+    } else {
+        exit::PASS
+    })
 }

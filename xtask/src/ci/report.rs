@@ -2,18 +2,18 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use harness::fault::Fault;
 use harness::recipe::names::RunId;
-use harness::wait::Seconds;
+use harness::session::paths::Paths;
 use results::Record;
+use results::write::{REPORT_HTML, RESULT_JSON};
 
-use super::outcome;
-use crate::text::clean;
-use crate::{exit, place};
+use super::known;
+use crate::exit;
+use crate::text::Colour;
 
 /// Show the record of a run, and end with its verdict's code
 #[derive(Debug, Args)]
@@ -27,50 +27,41 @@ pub struct Report {
 
 impl Report {
     pub fn run(self) -> Result<u8> {
-        let dir = place::run_dir(&self.run);
-        let Some(record) = outcome::read(&dir)? else {
-            let why = if dir.is_dir() {
-                "has no record yet"
-            } else {
-                "is not known here"
-            };
-            return Err(Fault::usage(format!("run {} {why}", self.run)).into());
+        let state = harness::site::state_dir()?;
+        let paths = known::find(&state, &self.run)?;
+        let Some(record) = known::record(&paths)? else {
+            return Err(Fault::usage(format!(
+                "run {} has no record yet; it is written at its end. Its log is {}",
+                self.run,
+                paths.log().display()
+            ))
+            .into());
         };
         if self.json {
-            let bytes = fs::read(dir.join(outcome::RESULT)).context("reading the record")?;
-            io::stdout().write_all(&bytes)?;
+            print_json(&paths)?;
         } else {
-            println!("{}", text(&record));
+            show(&record, &paths);
         }
         Ok(exit::of_verdict(record.verdict))
     }
 }
 
-/// JOINT: the terminal renderer of `results`, once it is there. Until then a line a tier.
-pub fn text(record: &Record) -> String {
-    let mut lines = vec![format!(
-        "{} ({})",
-        clean(&record.recipe),
-        clean(&record.run_id)
-    )];
-    for tier in &record.tiers {
-        let time = Seconds(Duration::from_millis(tier.duration_ms));
-        let reason = tier.outcome.reason().map(clean).unwrap_or_default();
-        let row = format!(
-            "{:<10}  {:<7}  {time:>12}  {reason}",
-            tier.outcome.word(),
-            tier.name
-        );
-        lines.push(row.trim_end().to_owned());
-    }
-    let level = record
-        .level
-        .map_or_else(|| "no level".to_owned(), |level| format!("level {level}"));
-    lines.push(format!(
-        "{}: {} ({level}: {})",
-        record.verdict,
-        clean(&record.verdict_reason),
-        clean(&record.level_reason)
-    ));
-    lines.join("\n")
+/// The table, with the path of the report.
+pub fn show(record: &Record, paths: &Paths) {
+    let colour = match Colour::of_stdout() {
+        Colour::Never => results::table::Colour::Never,
+        Colour::Ansi => results::table::Colour::Always,
+    };
+    let report = paths.run.join(REPORT_HTML);
+    print!(
+        "{}",
+        results::table::render(record, colour, report.to_str())
+    );
+}
+
+/// `result.json` as it is.
+pub fn print_json(paths: &Paths) -> Result<()> {
+    let bytes = fs::read(paths.run.join(RESULT_JSON)).context("reading the record")?;
+    io::stdout().write_all(&bytes)?;
+    Ok(())
 }

@@ -3,23 +3,30 @@
 //! Its own group, because a Ctrl-C at the terminal must reach us alone: we ask the run to stop, and
 //! the runner goes on until the app is removed.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use harness::recipe::names::RecipeName;
+use harness::session::paths::Paths;
+use harness::session::request::Request;
+use harness::site::{SITE_VARIABLE, STATE_VARIABLE};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
 
-use super::request::Request;
+use super::log;
 use crate::place;
 
-pub const LOG: &str = "run.log";
+/// An orphan of the runner's may hold its output open for longer.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 pub struct Runner {
     pub child: Child,
     group: Option<Pid>,
+    logged: oneshot::Receiver<()>,
 }
 
 impl Runner {
@@ -29,21 +36,39 @@ impl Runner {
             let _ = kill_process_group(group, signal);
         }
     }
+
+    /// Returns when all that it printed is in the log.
+    pub async fn logged(self) {
+        let _ = tokio::time::timeout(LAST_WORDS, self.logged).await;
+    }
 }
 
-pub fn start(request: &Request, workspace: &Path, dir: &Path) -> Result<Runner> {
-    let log = File::create(dir.join(LOG)).context("making the run's log")?;
+pub fn start(
+    request: &Request,
+    site: Option<&Path>,
+    workspace: &Path,
+    paths: &Paths,
+) -> Result<Runner> {
+    let log = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(paths.log())
+        .context("making the run's log")?;
+    let (from, to) = std::io::pipe().context("making a pipe")?;
     let mut command = Command::new("cargo");
     command
         .args(arguments(&request.recipe, workspace))
         .current_dir(workspace)
         .env("PATH", place::search_path())
-        .env("CCCI_STATE_DIR", place::state())
+        .env(STATE_VARIABLE, &paths.state)
         .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
+        .stdout(to.try_clone()?)
+        .stderr(to)
         .process_group(0);
-    for (name, value) in request.environment() {
+    if let Some(site) = site {
+        command.env(SITE_VARIABLE, site);
+    }
+    for (name, value) in request.to_environment() {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
@@ -54,7 +79,11 @@ pub fn start(request: &Request, workspace: &Path, dir: &Path) -> Result<Runner> 
         .id()
         .and_then(|id| i32::try_from(id).ok())
         .and_then(Pid::from_raw);
-    Ok(Runner { child, group })
+    Ok(Runner {
+        child,
+        group,
+        logged: log::copy(from, log, paths.secrets()),
+    })
 }
 
 /// The recipe's own crate, or the suite that holds for any recipe.

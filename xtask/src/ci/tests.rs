@@ -3,7 +3,7 @@ use std::process::ExitStatus;
 
 use clap::Parser;
 use rstest::rstest;
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 use super::watch::{Ended, Stop};
 use super::*;
@@ -16,7 +16,19 @@ struct Line {
 
 fn parsed(arguments: &[&str]) -> Result<Request, String> {
     let line = Line::try_parse_from([&["ci"], arguments].concat()).map_err(|e| e.to_string())?;
-    line.ci.request().map_err(|fault| fault.to_string())
+    line.ci
+        .plan()
+        .map(|plan| plan.request)
+        .map_err(|fault| fault.to_string())
+}
+
+/// A plan with a state directory of its own.
+fn plan(arguments: &[&str]) -> (TempDir, Plan) {
+    let state = tempdir().unwrap();
+    let line = Line::try_parse_from([&["ci"], arguments].concat()).unwrap();
+    let mut plan = line.ci.plan().unwrap();
+    plan.paths = Paths::new(state.path(), &plan.request.run_id);
+    (state, plan)
 }
 
 #[test]
@@ -29,7 +41,7 @@ fn a_request_reaches_the_runners_children_by_the_environment() {
         "--pr",
         "7",
         "--tiers",
-        "upgrade,install,upgrade",
+        "upgrade,custom,upgrade",
         "--run-id",
         "r-1",
         "--keep",
@@ -38,7 +50,7 @@ fn a_request_reaches_the_runners_children_by_the_environment() {
     ])
     .unwrap();
     let shown: Vec<_> = request
-        .environment()
+        .to_environment()
         .into_iter()
         .filter(|(name, _)| *name != "CCCI_RUNNER")
         .map(|(name, value)| match value {
@@ -52,27 +64,23 @@ fn a_request_reaches_the_runners_children_by_the_environment() {
     CCCI_SOURCE unset
     CCCI_REF=feature/x
     CCCI_PR=7
-    CCCI_TIERS=install,upgrade
+    CCCI_TIERS=install,upgrade,custom
     CCCI_FROM=1.0.0+1.25
     CCCI_QUICK unset
     CCCI_KEEP=1
     CCCI_COMPLETE=1
-    CCCI_SITE unset
     ");
 }
 
-#[test]
-fn the_runner_is_named_by_process_and_start_time() {
-    let request = parsed(&["--recipe", "x"]).unwrap();
-    let environment = request.environment();
-    let (_, runner) = environment
-        .iter()
-        .find(|(name, _)| *name == "CCCI_RUNNER")
-        .unwrap();
-    let runner = runner.as_ref().unwrap().to_str().unwrap();
-    let (pid, start) = runner.split_once(':').unwrap();
-    assert_eq!(pid.parse(), Ok(std::process::id()));
-    assert!(start.parse::<u64>().unwrap() > 0);
+#[rstest]
+#[case(&[], None)]
+#[case(&[Tier::Custom], Some(&[Tier::Install, Tier::Custom][..]))]
+#[case(&[Tier::Upgrade, Tier::Backup, Tier::Restore, Tier::Custom], None)]
+fn install_is_always_among_the_tiers_and_all_of_them_are_a_whole_run(
+    #[case] named: &[Tier],
+    #[case] expected: Option<&[Tier]>,
+) {
+    assert_eq!(request::asked(named).as_deref(), expected);
 }
 
 #[rstest]
@@ -104,11 +112,28 @@ fn a_run_id_says_recipe_and_time(#[case] recipe: &str, #[case] expected: &str) {
 
 #[test]
 fn a_runs_directory_is_used_once() {
-    let state = tempdir().unwrap();
-    let id = "r-1".parse().unwrap();
-    create_run_dir(state.path(), &id).unwrap();
-    let error = create_run_dir(state.path(), &id).unwrap_err();
+    let (_state, plan) = plan(&["--recipe", "custom-html", "--run-id", "r-1"]);
+    preflight::request(&plan.request, &plan.site, &plan.paths).unwrap();
+    create_run_dir(&plan).unwrap();
+    let error = create_run_dir(&plan).unwrap_err();
     assert_eq!(exit::of_error(&error), exit::USAGE);
+    let fault = preflight::request(&plan.request, &plan.site, &plan.paths).unwrap_err();
+    insta::assert_snapshot!(fault, @"");
+}
+
+#[test]
+fn an_unknown_recipe_is_told_the_nearest_names() {
+    let (_state, plan) = plan(&["--recipe", "custom-htlm"]);
+    let fault = preflight::request(&plan.request, &plan.site, &plan.paths).unwrap_err();
+    assert!(matches!(fault, Fault::Usage(_)));
+    let text = fault.to_string();
+    assert!(text.contains("(nearest: custom-html"), "{text}");
+}
+
+#[test]
+fn with_a_source_any_name_goes() {
+    let (_state, plan) = plan(&["--recipe", "anything", "--source", "https://forge.test/a"]);
+    preflight::request(&plan.request, &plan.site, &plan.paths).unwrap();
 }
 
 #[test]
@@ -124,7 +149,7 @@ fn a_recipe_without_a_crate_is_tested_by_the_generic_suite() {
 
 #[test]
 fn wishes_to_stop_grow_stronger() {
-    let all: Vec<_> = (0..4).map(Stop::of_wish).collect();
+    let all: Vec<_> = (0..4).map(|n| Stop::of_wish(n, true)).collect();
     assert_eq!(
         all,
         [
@@ -134,6 +159,7 @@ fn wishes_to_stop_grow_stronger() {
             Stop::KillRunner
         ]
     );
+    assert_eq!(Stop::of_wish(0, false), Stop::EndRunner);
 }
 
 #[test]
@@ -163,14 +189,17 @@ fn the_second_half_of_detach_has_the_id_and_does_not_detach_again() {
 
 #[tokio::test]
 async fn a_runner_that_never_began_is_an_infrastructure_error_with_its_last_words() {
-    let dir = tempdir().unwrap();
-    fs::write(dir.path().join(runner::LOG), "error: could not compile\n").unwrap();
+    let (_state, plan) = plan(&["--recipe", "x", "--run-id", "r-1"]);
+    fs::create_dir_all(&plan.paths.run).unwrap();
+    fs::write(plan.paths.log(), "error: could not compile\n").unwrap();
     let ended = Ended {
         status: ExitStatus::from_raw(101 << 8),
         began: false,
         stopped: false,
     };
-    let error = outcome::wait_for_record(dir.path(), &ended, &mut || Ok(()))
+    let mut feed = watch::Feed::new(&plan.paths);
+    let teardown = plan.site.limits.teardown();
+    let error = ending::finish(&plan.paths, teardown, &ended, &mut feed)
         .await
         .unwrap_err();
     assert_eq!(exit::of_error(&error), exit::INFRA);
@@ -181,43 +210,23 @@ async fn a_runner_that_never_began_is_an_infrastructure_error_with_its_last_word
     );
 }
 
-#[tokio::test]
-async fn a_record_that_can_not_be_read_is_no_verdict() {
-    let dir = tempdir().unwrap();
-    fs::write(dir.path().join(outcome::RESULT), "{").unwrap();
-    let ended = Ended {
-        status: ExitStatus::from_raw(0),
-        began: true,
-        stopped: false,
-    };
-    let error = outcome::wait_for_record(dir.path(), &ended, &mut || Ok(()))
-        .await
-        .unwrap_err();
-    assert_eq!(exit::of_error(&error), exit::INFRA);
+#[test]
+fn a_record_that_can_not_be_read_is_no_verdict() {
+    let (_state, plan) = plan(&["--recipe", "x", "--run-id", "r-1"]);
+    fs::create_dir_all(&plan.paths.run).unwrap();
+    assert!(known::record(&plan.paths).unwrap().is_none());
+    fs::write(plan.paths.run.join("result.json"), "{").unwrap();
+    let fault = known::record(&plan.paths).unwrap_err();
+    assert!(matches!(fault, Fault::Infra(_)));
 }
 
 #[test]
-fn events_are_read_as_they_come_and_a_line_only_when_it_is_whole() {
-    let dir = tempdir().unwrap();
-    let path = dir.path().join("events.jsonl");
-    let mut events = events::Events::new(path.clone());
-    assert!(events.news().unwrap().is_empty() && !events.began());
-    let line = |kind: &str| format!("{{\"at\":\"2030-01-02T03:04:05Z\",\"event\":\"{kind}\"}}\n");
-    let mut file = fs::File::create(&path).unwrap();
-    let (start, end) = (line("teardown_started"), line("run_finished"));
-    file.write_all(&start.as_bytes()[..20]).unwrap();
-    assert!(events.news().unwrap().is_empty() && events.began());
-    file.write_all(&start.as_bytes()[20..]).unwrap();
-    file.write_all(line("kind_of_a_later_version").as_bytes())
-        .unwrap();
-    file.write_all(end.as_bytes()).unwrap();
-    let kinds: Vec<_> = events
-        .news()
-        .unwrap()
-        .into_iter()
-        .map(|event| event.kind)
-        .collect();
-    use results::EventKind::{RunFinished, TeardownStarted};
-    assert_eq!(kinds, [TeardownStarted, RunFinished]);
-    assert!(events.news().unwrap().is_empty());
+fn a_run_that_nobody_knows_is_answered_with_those_that_are_known() {
+    let state = tempdir().unwrap();
+    fs::create_dir_all(state.path().join("runs/r-1")).unwrap();
+    let fault = known::find(state.path(), &"r-2".parse().unwrap()).unwrap_err();
+    let text = fault.to_string();
+    let text = text.replace(&state.path().display().to_string(), "STATE");
+    insta::assert_snapshot!(text, @"");
+    assert!(known::live(state.path()).is_empty());
 }

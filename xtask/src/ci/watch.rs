@@ -6,22 +6,23 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Result;
+use harness::session::paths::Paths;
+use results::Follow;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::events::Events;
+use super::known::Stage;
 use super::runner::Runner;
 use crate::progress::Screen;
 
 /// A file whose presence asks the run to stop; its content says who asks.
 pub const CANCEL: &str = "cancel";
-const EVENTS: &str = "events.jsonl";
 const LOOK: Duration = Duration::from_millis(200);
 
 /// How the runner ended, and what was seen of the run until then.
@@ -89,9 +90,9 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// The `n`th wish, counted from 0.
-    pub fn of_wish(n: u32) -> Self {
-        match n {
+    /// The `n`th wish, counted from 0. Before a keeper `began` there is nobody to ask.
+    pub fn of_wish(n: u32, began: bool) -> Self {
+        match n + u32::from(!began) {
             0 => Self::Ask,
             1 => Self::EndRunner,
             _ => Self::KillRunner,
@@ -101,31 +102,47 @@ impl Stop {
 
 /// A run's events on the screen, as they come.
 pub struct Feed {
-    events: Events,
+    events: Follow,
+    path: PathBuf,
+    stage: Stage,
     screen: Screen,
 }
 
 impl Feed {
-    pub fn new(dir: &Path) -> Self {
+    pub fn new(paths: &Paths) -> Self {
         Self {
-            events: Events::new(dir.join(EVENTS)),
+            events: Follow::new(&paths.events()),
+            path: paths.events(),
+            stage: Stage::default(),
             screen: Screen::new(),
         }
     }
 
+    /// Shows what is new. A line that can't be read is for the record to say.
     pub fn show(&mut self) -> io::Result<()> {
-        for event in self.events.news()? {
+        let (events, _) = self.events.poll().map_err(io::Error::other)?;
+        for event in events {
+            self.stage.take(&event.kind);
             self.screen.take(&event);
         }
         self.screen.tick();
         Ok(())
+    }
+
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// Whether a test has come that starts a keeper.
+    pub fn began(&self) -> bool {
+        self.path.exists()
     }
 }
 
 pub async fn follow(
     mut runner: Runner,
     parent: Option<Parent>,
-    dir: &Path,
+    paths: &Paths,
     feed: &mut Feed,
 ) -> Result<Ended> {
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -145,7 +162,11 @@ pub async fn follow(
             status = runner.child.wait() => break status?,
             _ = look.tick() => {
                 feed.show()?;
-                continue;
+                // `cancel` came before there was a keeper to see it.
+                if wishes > 0 || feed.began() || !paths.cancel_request().exists() {
+                    continue;
+                }
+                "cargo xtask cancel".to_owned()
             }
             _ = interrupt.recv() => "Ctrl-C".to_owned(),
             _ = terminate.recv() => "SIGTERM".to_owned(),
@@ -155,21 +176,23 @@ pub async fn follow(
                 why
             }
         };
-        stop(&runner, Stop::of_wish(wishes), &by, dir, &feed.screen)?;
+        let wish = Stop::of_wish(wishes, feed.began());
+        stop(&runner, wish, &by, &paths.run, &feed.screen)?;
         wishes += 1;
     };
+    runner.logged().await;
     feed.show()?;
     Ok(Ended {
         status,
-        began: feed.events.began(),
+        began: feed.began(),
         stopped: wishes > 0,
     })
 }
 
 fn stop(runner: &Runner, stop: Stop, by: &str, dir: &Path, screen: &Screen) -> io::Result<()> {
+    ask_to_stop(dir, by)?;
     match stop {
         Stop::Ask => {
-            ask_to_stop(dir, by)?;
             screen.say(&format!(
                 "{by}: asked the run to stop; it removes the app first. Again to end the tests at once."
             ));

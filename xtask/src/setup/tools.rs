@@ -76,6 +76,10 @@ impl Tool {
         let bin = format!("{tools}/bin");
         prebuilt.extend([
             Step::run([
+                // Its warning about root is for packages of the system; as an option, an older pip
+                // would refuse it.
+                "env",
+                "PIP_ROOT_USER_ACTION=ignore",
                 "python3",
                 "-m",
                 "pip",

@@ -9,15 +9,15 @@ use super::Run;
 use super::prepare::Target;
 use crate::fault::Fault;
 use crate::recipe::base::{BaseChoice, Named, choose_base};
-use crate::recipe::{AppDomain, Checkout, EnvFile, Source, Tag, lint};
+use crate::recipe::{AppDomain, Checkout, EnvFile, Tag, lint};
 use crate::session::deployment::{abra_sh, deployment, new_env};
-use crate::site::{Catalogue, Site};
+use crate::site::Site;
 use crate::suite::{Approved, Generic, RepoLocal};
 
 impl<G: Generic> Run<'_, G> {
     /// Fetches the recipe, records head before anything moves, and chooses the base.
     pub(super) async fn resolve(&self, site: &Site) -> Result<(Target, Option<Target>), Fault> {
-        let source = self.source(site)?;
+        let source = self.request.source_at(site, &self.paths.state)?;
         let requested = self.request.requested_ref.as_deref();
         let checkout = Checkout::fetch(&source, requested, &self.paths.private).await?;
         let tree = checkout.tree(checkout.head()).await?;
@@ -79,22 +79,6 @@ impl<G: Generic> Run<'_, G> {
             self.journal().note(None, note);
         }
         Ok((head, base))
-    }
-
-    fn source(&self, site: &Site) -> Result<Source, Fault> {
-        let recipe = &self.request.recipe;
-        match (&self.request.source, &site.catalogue) {
-            (Some(source), _) => Ok(Source::parse(source)?),
-            (None, Catalogue::Url(template)) => Ok(Source::parse(
-                &template.replace("{recipe}", recipe.as_str()),
-            )?),
-            (None, Catalogue::BuiltIn) => {
-                let dir = self.paths.state.join("catalogue");
-                let path = fixtures::catalogue::materialise(recipe.as_str(), &dir)
-                    .map_err(|error| Fault::usage(error.to_string()))?;
-                Ok(Source::path(path))
-            }
-        }
     }
 
     /// The version that head's compose files declare. What is wrong with them shows at the deploy.

@@ -41,15 +41,6 @@ impl<G: Generic> Run<'_, G> {
             .collect()
     }
 
-    /// Says in the record that the app was kept on request.
-    pub fn keep_note(&self) {
-        let run = &self.request.run_id;
-        self.journal().note(
-            None,
-            format!("the app is kept until `cargo xtask reap {run}` or the session's deadline"),
-        );
-    }
-
     /// Removes everything that the session made, then looks whether it is gone.
     pub async fn teardown(&mut self) {
         let started = Instant::now();
