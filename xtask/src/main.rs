@@ -1,5 +1,6 @@
 //! The entrypoint of cc-ci: parses, calls one subcommand, turns the outcome into an exit code.
 
+mod bench;
 mod ci;
 mod doctor;
 mod exit;
@@ -26,6 +27,7 @@ use clap::Parser;
                   3 infrastructure error (no statement about the recipe), 4 cancelled."
 )]
 enum Command {
+    Bench(bench::Bench),
     Ci(ci::Ci),
     Cancel(ci::Cancel),
     Report(ci::Report),
@@ -40,6 +42,7 @@ enum Command {
 impl Command {
     fn run(self) -> anyhow::Result<u8> {
         match self {
+            Self::Bench(bench) => bench.run(),
             Self::Ci(ci) => ci.run(),
             Self::Cancel(cancel) => cancel.run(),
             Self::Report(report) => report.run(),

@@ -183,7 +183,8 @@ impl<G: Generic> Run<'_, G> {
             match spec {
                 Some(spec) => {
                     ensure_image(&spec.image).await?;
-                    Edge::start(prepared.swarm.docker(), spec).await.map(Some)
+                    let start = Edge::start(prepared.swarm.docker(), spec);
+                    self.journal().phase("edge", start).await.map(Some)
                 }
                 None => Ok(None),
             }
