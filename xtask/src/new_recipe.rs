@@ -1,7 +1,7 @@
 //! `new-recipe`: a crate for a recipe's own tests, which compiles and runs at once.
 //!
-//! The test that it comes with asserts something that can fail (another page for an unknown path
-//! than for the front), so that a crate nobody has edited yet is no crate that proves nothing.
+//! The test that it comes with asserts something that can fail (a text of the app's own on the front
+//! page), so that a crate nobody has edited yet is no crate that proves nothing.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,5 @@
-//! The machine, as the set-up asks it and changes it. Thin: what to do is decided in `checks`.
+//! The machine, as the set-up asks it and changes it. Thin: what to do is decided by the probes in
+//! `docker` and `tools`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
