@@ -76,7 +76,7 @@ struct Scratch(tempfile::TempDir);
 
 impl Scratch {
     fn new() -> Result<Self> {
-        let state = place::state();
+        let state = harness::site::state_dir()?;
         std::fs::create_dir_all(&state).with_context(|| format!("making {}", state.display()))?;
         let dir = tempfile::Builder::new().prefix("bench-").tempdir_in(&state);
         Ok(Self(dir.with_context(|| {
