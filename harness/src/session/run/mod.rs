@@ -9,6 +9,7 @@ mod prepare;
 mod teardown;
 mod upgrade;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
@@ -29,6 +30,7 @@ use crate::engine::Backup;
 use crate::fault::Fault;
 use crate::site::Site;
 use crate::suite::{Generic, Hook, Suite};
+use crate::swarm::Converged;
 
 use prepare::Prepared;
 
@@ -67,6 +69,8 @@ pub struct Run<'a, G> {
     upgraded: bool,
     backup: Option<Backup>,
     markers: Option<Seeded>,
+    /// The stack as it was when it converged last.
+    converged: RefCell<Converged>,
 }
 
 impl<'a, G: Generic> Run<'a, G> {
@@ -92,6 +96,7 @@ impl<'a, G: Generic> Run<'a, G> {
             upgraded: false,
             backup: None,
             markers: None,
+            converged: RefCell::default(),
         }
     }
 
