@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 
-use crate::{exit, place};
+use crate::exit;
 
 /// Measure what a run costs, beside the same work without cc-ci
 #[derive(Debug, Args)]

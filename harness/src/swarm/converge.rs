@@ -52,8 +52,41 @@ pub async fn converge(
     deadline: Duration,
     progress: &dyn Progress,
 ) -> Result<Converged, Fault> {
+    wait(
+        swarm,
+        stack,
+        wanted,
+        Memory::new(deadline),
+        deadline,
+        progress,
+    )
+    .await
+}
+
+/// The same where nothing was deployed since the stack had converged: a task that ran then and runs
+/// now has run long enough, and no update is about to begin.
+pub async fn still_converged(
+    swarm: &Swarm,
+    stack: &StackName,
+    wanted: &BTreeMap<String, Wanted>,
+    then: &Converged,
+    deadline: Duration,
+    progress: &dyn Progress,
+) -> Result<Converged, Fault> {
+    let memory = Memory::of_converged(then, deadline);
+    wait(swarm, stack, wanted, memory, deadline, progress).await
+}
+
+async fn wait(
+    swarm: &Swarm,
+    stack: &StackName,
+    wanted: &BTreeMap<String, Wanted>,
+    memory: Memory,
+    deadline: Duration,
+    progress: &dyn Progress,
+) -> Result<Converged, Fault> {
     let started = Instant::now();
-    let memory = Mutex::new(Memory::new(deadline));
+    let memory = Mutex::new(memory);
     // Whose fault the last answer was: `wait_until` carries texts only.
     let last = Mutex::new(Fault::infra("Docker never answered"));
     let subject = format!("the services of {stack}");

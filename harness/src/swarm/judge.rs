@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bollard::models::{ServiceUpdateStatusStateEnum as Update, TaskState};
 
+use super::converge::Converged;
 use super::look::{Observation, SeenService, SeenTask};
 use crate::fault::Fault;
 use crate::wait::Seconds;
@@ -45,6 +46,8 @@ pub struct Memory {
     /// Tasks that had failed before the first look: another deploy's.
     before: Option<Vec<String>>,
     services: BTreeMap<String, Past>,
+    /// Tasks that had run for long enough before the first look: nothing was deployed since.
+    steady: Option<Vec<String>>,
 }
 
 #[derive(Default)]
@@ -80,6 +83,16 @@ impl Memory {
             quiet: QUIET_AT_LEAST.max(deadline / 5),
             before: None,
             services: BTreeMap::new(),
+            steady: None,
+        }
+    }
+
+    /// Of a stack that had converged and that nothing was deployed to since.
+    pub fn of_converged(then: &Converged, deadline: Duration) -> Self {
+        let tasks = then.services.values().flat_map(|service| &service.tasks);
+        Self {
+            steady: Some(tasks.map(|task| task.task.clone()).collect()),
+            ..Self::new(deadline)
         }
     }
 
@@ -168,7 +181,7 @@ impl Memory {
                     .or_else(|| self.unsteady(name, now)),
             );
         }
-        if missing.is_empty() && now < UPDATES_SHOW_WITHIN {
+        if missing.is_empty() && self.steady.is_none() && now < UPDATES_SHOW_WITHIN {
             missing.push(Fault::infra("looking whether an update begins"));
         }
         if missing.is_empty() {
@@ -242,8 +255,16 @@ impl Memory {
     /// As many run as are wanted, but not for long enough to count.
     fn unsteady(&self, name: &str, now: Duration) -> Option<Fault> {
         let past = self.services.get(name)?;
+        let known = self.steady.iter().flatten();
         let steady = match past.failures.last() {
             Some(_) => STEADY_AFTER_FAILURE,
+            None if past
+                .running
+                .iter()
+                .all(|task| known.clone().any(|one| one == task)) =>
+            {
+                Duration::ZERO
+            }
             None => STEADY,
         };
         if past.running.is_empty() || past.running_since + steady <= now {

@@ -28,7 +28,7 @@ use crate::recipe::StackName;
 pub use belongings::{residue, secret_names};
 pub use converge::{
     Converged, ConvergedService, ConvergedTask, Wanted, address, converge, restarts,
-    running_container, wanted,
+    running_container, still_converged, wanted,
 };
 pub use differences::{Expected, differences};
 pub use evidence::collect;

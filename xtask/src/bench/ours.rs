@@ -16,7 +16,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What a run took, and what is seen in its events.
 pub struct Run {
-    /// From the start of the program to its end, set-up check and report included.
+    /// From the start of the program to its end, set-up check and report included, but without the
+    /// time that it queued behind other runs.
     pub wall: Duration,
     /// Peak of what the keeper had resident.
     pub keeper_mib: f64,
@@ -47,11 +48,16 @@ pub fn run(recipe: &str, state: &Path, number: u32) -> Result<Run> {
     let path = state.join("runs").join(&run_id).join("events.jsonl");
     let (events, _) = results::log::read_events(&path)?;
     ensure!(peak_kib > 0, "the keeper of {run_id} was never seen");
-    Ok(Run {
+    let mut run = Run {
         wall,
         keeper_mib: f64::from(peak_kib) / 1024.0,
         events,
-    })
+    };
+    let queued = run.phase("queue").unwrap_or(0.0);
+    run.wall = run
+        .wall
+        .saturating_sub(Duration::from_secs_f64(queued / 1000.0));
+    Ok(run)
 }
 
 /// Runs the program to its end. Gives how it ended, how long that took, and the keeper's peak in

@@ -41,7 +41,7 @@ impl<G: Generic> Run<'_, G> {
         self.hook(Hook::Backup).await?;
         let markers = self.seed_for_restore(&plan).await?;
         // A dump is taken from a stack at rest.
-        self.settle_down(&deployment).await?;
+        self.come_to_rest(&deployment).await?;
         let backup = self.backup_that_verifies(&deployment).await?;
         let learned = facts([
             ("snapshot", json!(backup.snapshot)),
@@ -70,7 +70,7 @@ impl<G: Generic> Run<'_, G> {
                         attempt,
                     };
                     self.journal().emit(retry);
-                    self.settle_down(deployment).await?;
+                    self.come_to_rest(deployment).await?;
                 }
                 Err(stop) => return Err(stop),
                 Ok(()) => return Ok(backup),
@@ -109,7 +109,7 @@ impl<G: Generic> Run<'_, G> {
             .engine
             .restore(&prepared.app, &deployment, &made.snapshot)
             .await?;
-        self.settle_down(&deployment).await?;
+        self.come_to_rest(&deployment).await?;
         Ok(facts([
             ("snapshot", json!(made.snapshot)),
             ("markers", json!(markers)),

@@ -16,7 +16,7 @@ use crate::recipe::policy;
 use crate::session::deployment::new_env;
 use crate::session::protocol::LiveView;
 use crate::suite::{Generic, ReadyProbe};
-use crate::swarm::{self, Converged, converge, wanted};
+use crate::swarm::{self, Converged, converge, still_converged, wanted};
 
 impl<G: Generic> Run<'_, G> {
     /// Makes the app and deploys the base, or head where there is no base or no upgrade to come.
@@ -100,7 +100,6 @@ impl<G: Generic> Run<'_, G> {
         let converged = self.deploy_beside_edge(&deployment).await?;
         self.now_live(target);
         self.answers(&deployment).await?;
-        self.converged = Some(converged.clone());
         let volumes = self.mounted().await?;
         Ok(facts([
             ("commit", json!(target.commit)),
@@ -208,19 +207,36 @@ impl<G: Generic> Run<'_, G> {
         Ok(())
     }
 
-    /// Waits until the swarm runs what the deployment wants.
+    /// Waits until the swarm runs what was just deployed.
     pub(super) async fn settle_down(&self, deployment: &Deployment) -> Result<Converged, Fault> {
         let prepared = self.prepared()?;
         let wanted = wanted(&deployment.compose);
         let deadline = self.deploy_deadline(deployment);
-        converge(
+        let stack = &prepared.app.stack;
+        let converged = converge(&prepared.swarm, stack, &wanted, deadline, self.journal()).await?;
+        self.converged.replace(converged.clone());
+        Ok(converged)
+    }
+
+    /// Waits until the swarm runs what was deployed before: a hook or a restore may have ended
+    /// tasks.
+    pub(super) async fn come_to_rest(&self, deployment: &Deployment) -> Result<(), Fault> {
+        let prepared = self.prepared()?;
+        let wanted = wanted(&deployment.compose);
+        let deadline = self.deploy_deadline(deployment);
+        let then = self.converged.borrow().clone();
+        still_converged(
             &prepared.swarm,
             &prepared.app.stack,
             &wanted,
+            &then,
             deadline,
             self.journal(),
         )
         .await
+        .map(|now| {
+            self.converged.replace(now);
+        })
     }
 
     fn deploy_deadline(&self, deployment: &Deployment) -> Duration {

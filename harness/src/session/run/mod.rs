@@ -12,6 +12,7 @@ mod resolve;
 mod teardown;
 mod upgrade;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -69,13 +70,13 @@ pub struct Run<'a, G> {
     /// How often an app was made: `app new`.
     created: u32,
     live: Option<LiveView>,
-    /// The tasks of the first deploy.
-    converged: Option<Converged>,
     /// Why the base could not be deployed, if it could not.
     base_failed: Option<String>,
     upgraded: bool,
     backup: Option<Backup>,
     markers: Option<Seeded>,
+    /// The stack as it was when it converged last.
+    converged: RefCell<Converged>,
 }
 
 impl<'a, G: Generic> Run<'a, G> {
@@ -97,11 +98,11 @@ impl<'a, G: Generic> Run<'a, G> {
             current: None,
             created: 0,
             live: None,
-            converged: None,
             base_failed: None,
             upgraded: false,
             backup: None,
             markers: None,
+            converged: RefCell::default(),
         }
     }
 

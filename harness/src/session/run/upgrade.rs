@@ -68,8 +68,9 @@ impl<G: Generic> Run<'_, G> {
         let deployment = self.ready_deployment(head).await?;
         let prepared = self.prepared()?;
         prepared.engine.deploy(&prepared.app, &deployment).await?;
+        let before = self.converged.borrow().clone();
         let converged = self.settle_down(&deployment).await?;
-        if self.converged.as_ref() == Some(&converged) {
+        if converged == before {
             let text = "head changes no service: no task was replaced";
             self.journal().note(Some(Tier::Upgrade), text);
         }
