@@ -27,7 +27,7 @@ pub struct Approved(BTreeSet<RecipeName>);
 impl Approved {
     /// The project's list.
     pub fn list() -> Self {
-        Self::parse(include_str!("../../../recipes/repo-local-approved.txt"))
+        Self::parse(include_str!("../../../../recipes/repo-local-approved.txt"))
     }
 
     /// One name a line, `#` comments. What is no recipe name approves nobody.
