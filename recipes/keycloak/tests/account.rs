@@ -8,7 +8,8 @@ use harness::suite::App;
 use rand::distr::{Alphanumeric, SampleString};
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Admin, Client, Oidc, Tokens, User};
+use crate::admin::{Admin, User};
+use crate::oidc::{Client, Oidc, Tokens};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Account {

@@ -9,7 +9,8 @@ use harness::suite::{App, TestResult};
 use serde::Deserialize;
 
 use crate::account::{Account, random_secret};
-use crate::client::{Admin, Refusal, Token, Tokens, UserInfo};
+use crate::admin::Admin;
+use crate::oidc::{Refusal, Token, Tokens, UserInfo};
 
 /// Runs a test in a realm of its own, and removes the realm.
 async fn in_new_realm(

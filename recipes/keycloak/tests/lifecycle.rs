@@ -1,13 +1,20 @@
 //! What operators keep in Keycloak survives an upgrade, and a restore brings it back.
 
+use std::time::Duration;
+
 use anyhow::{Context, ensure};
+use harness::http::HttpError;
 use harness::suite::{App, TestResult, skip};
 use harness::swarm;
+use harness::wait::{Probe, Unwatched, wait_until};
 use serde::{Deserialize, Serialize};
 
 use crate::account::{Account, random_secret, random_user};
-use crate::client::{Admin, User};
+use crate::admin::{Admin, User};
 use crate::database::{Migration, expect_dump_with};
+
+/// How long a server may go on with 5xx after its database was replaced under it.
+const RECOVERY: Duration = Duration::from_secs(60);
 
 const BASE: &str = "base";
 const BACKED_UP: &str = "backed_up";
@@ -150,43 +157,73 @@ pub async fn change_before_restore(app: &App) -> TestResult {
 
 pub async fn realm_client_and_user_are_back(app: &App) -> TestResult {
     let account: Account = app.recall(BACKED_UP)?;
-    read_from_database(app, &account).await?;
-    expect_complete(app, &account, "before the backup").await?;
-    expect_keys(app, &account, "before the backup").await
+    recovering(async || {
+        read_from_database(app, &account).await?;
+        expect_complete(app, &account, "before the backup").await?;
+        expect_keys(app, &account, "before the backup").await
+    })
+    .await
 }
 
 pub async fn later_changes_are_gone(app: &App) -> TestResult {
     let account: Account = app.recall(BACKED_UP)?;
     let changed: Changed = app.recall(CHANGED)?;
-    let admin = read_from_database(app, &account).await?;
     let username = &changed.user.username;
-    ensure!(
-        admin.find_user(&account.realm, username).await?.is_none(),
-        "user {username}, made after the backup, is still there after the restore"
-    );
     let mut client = account.client.clone();
     client.secret = changed.secret;
-    account
-        .oidc(app)
-        .client_credentials(&client)
-        .await?
-        .expect_status(401)
-        .context("the client's secret that was set after the backup still opens")?;
-    Ok(())
+    recovering(async || {
+        let admin = read_from_database(app, &account).await?;
+        ensure!(
+            admin.find_user(&account.realm, username).await?.is_none(),
+            "user {username}, made after the backup, is still there after the restore"
+        );
+        account
+            .oidc(app)
+            .client_credentials(&client)
+            .await?
+            .expect_status(401)
+            .context("the client's secret that was set after the backup still opens")?;
+        Ok(())
+    })
+    .await
 }
 
 pub async fn restored_server_accepts_writes(app: &App) -> TestResult {
-    let admin = Admin::sign_in_again(app).await?;
-    let account = Account::create(app, &admin).await?;
-    account.tokens(app).await?;
-    admin.delete_realm(&account.realm).await
+    recovering(async || {
+        let admin = Admin::sign_in(app).await?;
+        let account = Account::create(app, &admin).await?;
+        account.tokens(app).await?;
+        admin.delete_realm(&account.realm).await
+    })
+    .await
+}
+
+/// Asks a server whose database was replaced under it: its first requests may meet connections that
+/// are gone. 5xx is tried again for a while, and nothing else.
+async fn recovering(test: impl AsyncFn() -> TestResult) -> TestResult {
+    let probe = async || match test().await {
+        Err(error) if is_server_error(&error) => Probe::NotYet(format!("{error:#}")),
+        done => Probe::Ready(done),
+    };
+    let subject = "the restored server answers without 5xx";
+    let pause = Duration::from_millis(500);
+    wait_until(subject, RECOVERY, pause, &Unwatched, probe).await?
+}
+
+fn is_server_error(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(
+            cause.downcast_ref(),
+            Some(HttpError::Status { got, .. }) if got.is_server_error()
+        )
+    })
 }
 
 /// A server that was not started anew still knows what it holds in memory, whatever became of its
 /// database; the recipe says so itself. Operators restart it then; the same is had by its own
 /// administration.
 async fn read_from_database<'a>(app: &'a App, account: &Account) -> anyhow::Result<Admin<'a>> {
-    let admin = Admin::sign_in_again(app).await?;
+    let admin = Admin::sign_in(app).await?;
     admin
         .forget_cached(&account.realm)
         .await

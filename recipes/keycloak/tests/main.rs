@@ -1,10 +1,11 @@
 //! Tests of keycloak: realms, clients and users in PostgreSQL, and tokens that others rely on.
 
 mod account;
-mod client;
+mod admin;
 mod database;
 mod functional;
 mod lifecycle;
+mod oidc;
 
 use std::process::ExitCode;
 
