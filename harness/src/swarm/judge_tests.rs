@@ -391,3 +391,32 @@ fn after_a_failure_a_task_must_run_for_longer(#[case] until: u64, #[case] ready:
     let verdict = after(&looks, &wants([("app", 1)]));
     assert_eq!(verdict == Verdict::Ready, ready, "{verdict:?}");
 }
+
+#[rstest::rstest]
+#[case::the_same_task("a", Verdict::Ready)]
+#[case::another_task("b", not_yet("app: running for 0.0 s so far"))]
+fn a_task_that_ran_before_need_not_prove_itself_again(
+    #[case] now_runs: &str,
+    #[case] expected: Verdict,
+) {
+    use crate::swarm::{ConvergedService, ConvergedTask};
+
+    let then = ConvergedService {
+        tasks: vec![ConvergedTask {
+            task: "a".to_owned(),
+            container: "c".to_owned(),
+        }],
+        restarts: Vec::new(),
+    };
+    let then = Converged {
+        services: [("app".to_owned(), then)].into(),
+    };
+    let mut memory = Memory::of_converged(&then, DEADLINE);
+    let seen = stack([(
+        "app",
+        service(None, vec![task(now_runs, TaskState::RUNNING)]),
+    )]);
+    memory.note(&seen, Duration::ZERO, &BTreeMap::new());
+    let verdict = memory.judge(&seen, &wants([("app", 1)]), Duration::ZERO);
+    assert_eq!(verdict, expected);
+}

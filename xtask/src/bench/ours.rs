@@ -34,6 +34,11 @@ pub fn run(recipe: &str, state: &Path, number: u32) -> Result<Run> {
     command
         .args(["ci", "--recipe", recipe, "--yes", "--run-id", &run_id])
         .args(["--pr", &format!("{}", 100_000 + std::process::id())])
+        .args(
+            std::env::var_os("CCCI_SITE")
+                .iter()
+                .flat_map(|site| ["--site".as_ref(), site.as_os_str()]),
+        )
         .env("CCCI_STATE_DIR", state)
         .env("PATH", place::search_path())
         .stdin(Stdio::null())

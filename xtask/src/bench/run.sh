@@ -76,7 +76,7 @@ deploy() {
     docker stack deploy --prune --resolve-image never "$@" "$STACK" >&2
 }
 
-# As many tasks as are wanted, and no update under way.
+# As many tasks run as are wanted.
 converged() {
     for service in $services; do
         replicas=$(docker service ls --filter "name=${STACK}_$service" --format '{{.Replicas}}')
@@ -84,20 +84,19 @@ converged() {
     done
 }
 
+# The update of the service that the new version changes has ended. No state at all: it has not
+# begun to show.
 updated() {
-    for service in $services; do
-        state=$(docker service inspect --format \
-            '{{if .UpdateStatus}}{{.UpdateStatus.State}}{{end}}' "${STACK}_$service")
-        case $state in
-            '' | completed) ;;
-            rollback* | paused)
-                echo "$service: $state" >&2
-                exit 1
-                ;;
-            *) return 1 ;;
-        esac
-    done
-    converged
+    state=$(docker service inspect --format \
+        '{{if .UpdateStatus}}{{.UpdateStatus.State}}{{end}}' "${STACK}_app")
+    case $state in
+        completed) converged ;;
+        rollback* | paused)
+            echo "app: $state" >&2
+            exit 1
+            ;;
+        *) return 1 ;;
+    esac
 }
 
 container_of() {
@@ -171,7 +170,7 @@ esac
 begin=$(now)
 trap clean_up EXIT
 # Some shells leave without that where a signal ends them.
-trap 'exit 130' INT TERM HUP
+trap 'exit 130' INT TERM HUP PIPE
 make_secrets
 install "$BASE"
 phase install
