@@ -1,12 +1,12 @@
 //! Assertions that hold for any recipe.
 //!
-//! They look at the live app and at what operations learned; they perform no operation. This crate
+//! An overlay may call them itself and add to them. They look at the live app and at what operations learned; they perform no operation. This crate
 //! must not know one recipe's facts.
 
-mod backup;
-mod install;
-mod restore;
-mod upgrade;
+pub mod backup;
+pub mod install;
+pub mod restore;
+pub mod upgrade;
 
 use harness::suite::{App, Assertion, Generic, Test};
 use results::Tier;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::recipe::AppDomain;
+use crate::recipe::policy::Rule;
 
 /// The variable that names a site file.
 pub const SITE_VARIABLE: &str = "CCCI_SITE";
@@ -146,6 +147,17 @@ impl Site {
             .map_err(|error| Fault::usage(format!("site file {}: {error}", path.display())))?;
         let site: Self = toml::from_str(&text)
             .map_err(|error| Fault::usage(format!("site file {}: {error}", path.display())))?;
+        if let Some(Err(error)) = site
+            .allow
+            .iter()
+            .map(|name| name.parse::<Rule>())
+            .find(Result::is_err)
+        {
+            return Err(Fault::usage(format!(
+                "site file {}: allow: {error}",
+                path.display()
+            )));
+        }
         if site.limits.max_tests == 0 {
             return Err(Fault::usage(format!(
                 "site file {}: limits.max_tests is 0, so nothing could ever run; the least is 1",

@@ -35,7 +35,7 @@ impl Event {
 pub struct RunStarted {
     pub run_id: String,
     pub recipe: String,
-    /// Where the recipe comes from: a URL, a path, or `built-in`.
+    /// Where the recipe comes from: a URL, a path, or `catalogue`.
     pub source: String,
     /// The ref that was asked for, as it was given. None: the default branch's tip.
     pub requested_ref: Option<String>,

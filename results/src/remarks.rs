@@ -12,7 +12,7 @@ pub(crate) fn remarks(record: &Record) -> Vec<String> {
     remarks.extend(record.retries.iter().map(|retry| {
         let (tier, attempt) = (retry.tier, retry.attempt);
         let (what, why) = (line(&retry.what), line(&retry.why));
-        format!("{tier}: {what} was tried again (try {attempt}): {why}")
+        format!("{tier}: try {attempt} of {what}: {why}")
     }));
     let flaky = record.flaky.iter();
     remarks.extend(flaky.map(|name| format!("{} passed only on a second try", line(name))));

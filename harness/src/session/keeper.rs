@@ -149,7 +149,11 @@ async fn session<G: Generic>(
     let _ = fs::remove_file(&paths.socket);
     let listener = UnixListener::bind(&paths.socket).map_err(io)?;
     fs::set_permissions(&paths.socket, fs::Permissions::from_mode(0o600)).map_err(io)?;
-    let shared = Rc::new(Shared::new(request.run_id.clone(), journal));
+    let shared = Rc::new(Shared::new(
+        request.run_id.clone(),
+        journal,
+        paths.operation_state(),
+    ));
     let (work, mut asked) = mpsc::channel(16);
     let serving = tokio::task::spawn_local(serve(listener, Rc::clone(&shared), work));
 

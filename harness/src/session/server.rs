@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -33,6 +34,8 @@ pub struct Shared {
     pub journal: Journal,
     pub view: RefCell<Option<AppView>>,
     pub state: RefCell<BTreeMap<String, Value>>,
+    /// Where the state is kept for executables that can't ask.
+    pub state_file: PathBuf,
     /// Tiers of which a test began: the others were left out by the runner's filter.
     pub touched: RefCell<std::collections::BTreeSet<Tier>>,
     /// Processes of tests that began and have not ended.
@@ -41,15 +44,25 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(run_id: RunId, journal: Journal) -> Self {
+    pub fn new(run_id: RunId, journal: Journal, state_file: PathBuf) -> Self {
         Self {
             run_id,
             journal,
             view: RefCell::default(),
             state: RefCell::default(),
+            state_file,
             touched: RefCell::default(),
             open: RefCell::default(),
             connections: Cell::new(0),
+        }
+    }
+
+    /// Keeps what was learned where later tests, hooks and executables find it.
+    pub fn keep(&self, key: String, value: Value) {
+        self.state.borrow_mut().insert(key, value);
+        let state = serde_json::to_vec(&*self.state.borrow()).unwrap_or_default();
+        if let Err(error) = std::fs::write(&self.state_file, state) {
+            self.journal.note(None, format!("operation state: {error}"));
         }
     }
 
@@ -184,7 +197,7 @@ impl Connection {
                 app: self.shared.look(),
             },
             Ask::Remember { key, value } => {
-                self.shared.state.borrow_mut().insert(key, value);
+                self.shared.keep(key, value);
                 Reply::Done
             }
             Ask::Finish => {

@@ -194,12 +194,24 @@ fn facts(map: &Map<String, Value>) -> Markup {
                 dd {
                     @match value {
                         Value::String(text) => (line(text)),
+                        Value::Array(items) if !items.is_empty() => {
+                            (folded(&format!("{} entries", items.len()), value))
+                        }
+                        Value::Object(fields) if !fields.is_empty() => {
+                            (folded(&fields.keys().map(|key| line(key)).collect::<Vec<_>>().join(", "), value))
+                        }
                         other => code { (line(&other.to_string())) },
                     }
                 }
             } }
         }
     }
+}
+
+/// A value that is too long for a line.
+fn folded(summary: &str, value: &Value) -> Markup {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    html! { details { summary { (line(summary)) } pre { (block(&text)) } } }
 }
 
 /// The word of an outcome, coloured; the word says what the colour says.

@@ -62,7 +62,7 @@ impl<G: Generic> Run<'_, G> {
             match self.hook(Hook::VerifyBackup).await {
                 Err(Stop::Fault(Fault::Recipe(why))) if attempt < TRIES => {
                     attempt += 1;
-                    let what = "the backup, whose dump did not verify".to_owned();
+                    let what = "the backup".to_owned();
                     let retry = EventKind::Retry {
                         tier: Tier::Backup,
                         what,

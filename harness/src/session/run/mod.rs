@@ -20,7 +20,6 @@ use std::time::Instant;
 
 use results::event::EventKind;
 use results::{Cause, Outcome, Tier};
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::hooks::start_hook;
@@ -194,7 +193,8 @@ impl<'a, G: Generic> Run<'a, G> {
         } else {
             Vec::new()
         };
-        self.learn(tier.as_str(), &Value::Object(facts.clone()));
+        self.shared
+            .keep(tier.to_string(), Value::Object(facts.clone()));
         self.journal().emit(EventKind::OperationEnded {
             tier,
             outcome: outcome.clone(),
@@ -217,17 +217,6 @@ impl<'a, G: Generic> Run<'a, G> {
 
     fn journal(&self) -> &Journal {
         &self.shared.journal
-    }
-
-    /// Keeps what was learned where later tests and hooks find it.
-    fn learn(&self, key: &str, value: &impl Serialize) {
-        let value = serde_json::to_value(value).unwrap_or(Value::Null);
-        self.shared.state.borrow_mut().insert(key.to_owned(), value);
-        let state = serde_json::to_vec(&*self.shared.state.borrow()).unwrap_or_default();
-        if let Err(error) = std::fs::write(self.paths.operation_state(), state) {
-            self.journal()
-                .note(None, format!("operation state: {error}"));
-        }
     }
 
     /// Runs one of the recipe's hooks, if it has it: repo-local where that may run, else ours.

@@ -74,6 +74,10 @@ impl<G: Generic> Run<'_, G> {
             )
             .into());
         }
+        if self.request.quick {
+            let text = "--quick: there is no warm volume of this recipe, so this is a cold run";
+            self.journal().note(None, text);
+        }
         if swarm.needs_dnsrr() {
             let text = "service addresses don't answer on this kernel (no IPVS): deployed with `endpoint_mode: dnsrr`";
             self.journal().note(None, text);
