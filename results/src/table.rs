@@ -2,10 +2,11 @@
 //!
 //! Must not know: whether there is a terminal. Every text from outside is made inert first.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::outcome::{Outcome, Verdict};
-use crate::record::Record;
+use crate::record::{Record, TestRecord, TierRecord};
 use crate::remarks::{remarks, tests_cell};
 use crate::text::{count, duration, line, short};
 
@@ -137,7 +138,18 @@ fn differs(record: &Record) -> Vec<String> {
             say(tier.name.as_str(), outcome);
         }
         let mut said = blocked;
-        for test in &tier.tests {
+        let alike = alike(tier);
+        for tests in alike.values().filter(|_| !blocked) {
+            let outcome = &tests[0].outcome;
+            said |= outcome.word() == tier.outcome.word();
+            say(&format!("{}, {} tests", tier.name, tests.len()), outcome);
+        }
+        let grouped = |test: &TestRecord| {
+            test.outcome
+                .reason()
+                .is_some_and(|reason| alike.contains_key(reason))
+        };
+        for test in tier.tests.iter().filter(|test| !grouped(test)) {
             let same =
                 blocked && !matches!(test.outcome, Outcome::Fail { .. } | Outcome::Error { .. });
             if test.outcome != Outcome::Pass && !same {
@@ -157,6 +169,18 @@ fn differs(record: &Record) -> Vec<String> {
         .map(|fault| format!("run: {}", line(&fault.text)));
     lines.extend(faults);
     lines
+}
+
+/// Tests of a tier that did not run for one and the same reason, where there are several.
+fn alike(tier: &TierRecord) -> BTreeMap<&str, Vec<&TestRecord>> {
+    let mut alike = BTreeMap::<&str, Vec<&TestRecord>>::new();
+    for test in &tier.tests {
+        if let Outcome::Unverified { reason, .. } | Outcome::Skip { reason } = &test.outcome {
+            alike.entry(reason).or_default().push(test);
+        }
+    }
+    alike.retain(|_, tests| tests.len() > 1);
+    alike
 }
 
 fn notes(record: &Record) -> Vec<String> {
