@@ -32,6 +32,9 @@ use crate::wait::Seconds;
 /// How often the request for a stop is looked for.
 const LOOK_FOR_CANCEL: Duration = Duration::from_millis(200);
 
+/// How long a change of Docker's that was begun may hold up the end of a run.
+const CHANGE_WITHIN: Duration = Duration::from_secs(30);
+
 /// Why the run is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
@@ -166,9 +169,21 @@ async fn session<G: Generic>(
         tokio::select! {
             work = asked.recv() => match work {
                 Some(Work::Perform(tier, reply)) => {
-                    let end = tokio::select! {
-                        outcome = run.perform(tier) => { let _ = reply.send(outcome); None }
-                        end = &mut over => Some(end),
+                    let end = {
+                        let mut perform = std::pin::pin!(run.perform(tier));
+                        tokio::select! {
+                            outcome = &mut perform => { let _ = reply.send(outcome); None }
+                            end = &mut over => {
+                                let uncut = async {
+                                    tokio::select! {
+                                        _ = perform => {}
+                                        () = shared.unchanging() => {}
+                                    }
+                                };
+                                let _ = tokio::time::timeout(CHANGE_WITHIN, uncut).await;
+                                Some(end)
+                            }
+                        }
                     };
                     if let Some(end) = end {
                         run.abandon(&describe(&end, deadline)).await;

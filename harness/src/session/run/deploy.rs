@@ -175,14 +175,16 @@ impl<G: Generic> Run<'_, G> {
             .and_then(|prepared| prepared.edge_spec.take());
         let prepared = self.prepared()?;
         let deploy = async {
-            prepared.engine.deploy(&prepared.app, deployment).await?;
+            let deployed = prepared.engine.deploy(&prepared.app, deployment);
+            self.shared.change(deployed).await?;
             self.settle_down(deployment).await
         };
         let edge = async {
             match spec {
                 Some(spec) => {
                     ensure_image(&spec.image).await?;
-                    Edge::start(prepared.swarm.docker(), spec).await.map(Some)
+                    let started = Edge::start(prepared.swarm.docker(), spec);
+                    self.shared.change(started).await.map(Some)
                 }
                 None => Ok(None),
             }

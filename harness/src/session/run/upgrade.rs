@@ -67,7 +67,8 @@ impl<G: Generic> Run<'_, G> {
         }
         let deployment = self.ready_deployment(head).await?;
         let prepared = self.prepared()?;
-        prepared.engine.deploy(&prepared.app, &deployment).await?;
+        let deployed = prepared.engine.deploy(&prepared.app, &deployment);
+        self.shared.change(deployed).await?;
         let converged = self.settle_down(&deployment).await?;
         let live = swarm::live(&prepared.swarm, &prepared.app.stack).await?;
         let expected = Expected {
