@@ -32,3 +32,16 @@ pub fn search_path() -> OsString {
     // A folder with a `:` in its name can't be part of a path: then the inherited one has to do.
     std::env::join_paths(folders).unwrap_or(inherited)
 }
+
+/// Variables that cargo and nextest give to a program that they run, and that a cargo of ours must
+/// not inherit: build scripts (ring's) ask for them, and would build everything above them again.
+pub fn variables_of_a_package() -> Vec<OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    let is_one = |name: &OsString| {
+        let name = name.to_string_lossy();
+        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "NEXTEST"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+    };
+    names.filter(is_one).collect()
+}

@@ -76,6 +76,9 @@ fn cargo<const N: usize>(
         .current_dir(place::workspace())
         .env("PATH", place::search_path())
         .env(leftovers::VARIABLE, marker.as_str());
+    for name in place::variables_of_a_package() {
+        command.env_remove(name);
+    }
     crate::block_on(async {
         // Once asked for, a signal no longer ends this process.
         let _interrupt = signal(SignalKind::interrupt())?;

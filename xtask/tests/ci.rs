@@ -16,13 +16,17 @@ use harness::wait::{Probe, Unwatched, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-const RECORD: &str = r#"{"schema":1,"run_id":"r","recipe":"x","source":"built-in","ref":null,
-"head_version":null,"requested_ref":null,"base":null,"no_base":null,"pr":0,"engine":"stack",
-"site":"local","domain":null,"started":"2030-01-02T03:04:05Z","finished":"2030-01-02T03:04:06Z",
-"verdict":"VERDICT","verdict_reason":"why","level":null,"level_reason":"none","tiers":[],
-"skipped_generic":[],"lint":{"status":"pass","by":"none","findings":[]},"settings":{},"retries":[],
-"flaky":[],"repo_local":[],"notes":[],"teardown":{"status":"pass","residue":[],"duration_ms":1},
-"phases_ms":{},"faults":[],"cancelled_by":null,"timeline":[]}"#;
+/// What a keeper writes, without its end. TRIAL is the outcome of its only test.
+const EVENTS: &str = r#"{"at":"2030-01-02T03:04:05Z","event":"run_started","run_id":"r","recipe":"custom-html","source":"catalogue","requested_ref":null,"pr":0,"engine":"stack","site":"local","tiers":["install"],"planned":[],"settings":{},"skipped_generic":[]}
+{"at":"2030-01-02T03:04:05Z","event":"operation_ended","tier":"install","outcome":{"status":"pass"},"duration_ms":1,"facts":{},"evidence":[]}
+{"at":"2030-01-02T03:04:05Z","event":"trial_ended","tier":"install","name":"a","source":"generic","outcome":TRIAL,"duration_ms":1,"evidence":[]}
+"#;
+
+/// How a keeper ends that does its work.
+const END: &str = r#"{"at":"2030-01-02T03:04:06Z","event":"teardown_started"}
+{"at":"2030-01-02T03:04:06Z","event":"teardown_ended","duration_ms":1,"residue":[],"errors":[]}
+{"at":"2030-01-02T03:04:06Z","event":"run_finished"}
+"#;
 
 const DOCKER: &str = r#"case "$1" in
 info) echo '{"ServerVersion":"1","DockerRootDir":"/","Swarm":{"LocalNodeState":"active","ControlAvailable":true}}' ;;
@@ -31,7 +35,9 @@ esac"#;
 
 /// Announces on the events that it is running.
 const BEGIN: &str = r#"run="$CCCI_STATE_DIR/runs/$CCCI_RUN_ID"
-record() { sed "s/VERDICT/$1/" "$CCCI_STATE_DIR/record" >"$run/part" && mv "$run/part" "$run/result.json"; }
+record() { sed "s/TRIAL/{\"status\":\"$1\",\"reason\":\"why\"}/" "$CCCI_STATE_DIR/events" >>"$run/events.jsonl"; cat "$CCCI_STATE_DIR/end" >>"$run/events.jsonl"; }
+cancelled() { echo '{"at":"2030-01-02T03:04:05Z","event":"cancel_requested","by":"x"}' >>"$run/events.jsonl"; record pass; }
+keeper() { mkdir -p "$CCCI_STATE_DIR/sessions/r"; exec 9>"$CCCI_STATE_DIR/sessions/r/keeper.lock"; flock 9; }
 until_asked() { until [ -e "$run/cancel" ]; do sleep 0.05; done; }
 say() { echo "{\"at\":\"2030-01-02T03:04:05Z\",\"event\":\"note\",\"tier\":null,\"text\":\"$1\"}" >>"$run/events.jsonl"; }
 "#;
@@ -43,7 +49,8 @@ impl Site {
     fn new(script: &str) -> Self {
         let site = Self(tempfile::tempdir().unwrap());
         fs::create_dir_all(site.path("tools/bin")).unwrap();
-        fs::write(site.path("record"), RECORD).unwrap();
+        fs::write(site.path("events"), EVENTS).unwrap();
+        fs::write(site.path("end"), END).unwrap();
         site.program("docker", DOCKER);
         site.program("cargo-nextest", "echo cargo-nextest 99.0.0");
         site.program("cargo", &format!("{BEGIN}{script}"));
@@ -65,6 +72,7 @@ impl Site {
         command
             .env("CCCI_STATE_DIR", self.0.path())
             .env("CI", "true")
+            .env_remove("CCCI_SITE")
             .stdin(Stdio::null());
         command
     }
@@ -76,7 +84,7 @@ impl Site {
     }
 
     fn ci(&self, more: &[&str]) -> Command {
-        self.xtask(&[&["ci", "--recipe", "x", "--run-id", "r"], more].concat())
+        self.xtask(&[&["ci", "--recipe", "custom-html", "--run-id", "r"], more].concat())
     }
 
     /// Waits until a file of the run is there, and gives its text.
@@ -136,21 +144,37 @@ fn code(output: &Output) -> Option<i32> {
 }
 
 #[rstest::rstest]
-#[case("pass", 0)]
-#[case("fail", 1)]
-#[case("error", 3)]
-#[case("cancelled", 4)]
+#[case("record pass", 0, "pass")]
+#[case("record fail; exit 100", 1, "fail")]
+#[case("record error; exit 100", 3, "error")]
+#[case("cancelled; exit 100", 4, "cancelled")]
+#[case::failed_over_a_green_record("record pass; exit 100", 3, "error")]
 fn the_verdict_is_the_exit_code_and_json_is_all_of_standard_output(
-    #[case] verdict: &str,
+    #[case] script: &str,
     #[case] expected: i32,
+    #[case] verdict: &str,
 ) {
-    let site = Site::new(&format!("say running; record {verdict}"));
+    let site = Site::new(&format!("say running; {script}"));
     let output = site.ci(&["--json"]).output().unwrap();
     assert_eq!(code(&output), Some(expected), "{output:?}");
-    let record = RECORD.replace("VERDICT", verdict);
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), record);
+    let record: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(record["verdict"], verdict, "{record}");
+    assert_eq!(output.stdout, site.file("result.json").into_bytes());
     let report = site.xtask(&["report", "r"]).output().unwrap();
     assert_eq!(code(&report), Some(expected));
+    let report = String::from_utf8(report.stdout).unwrap();
+    assert!(report.contains("runs/r/report.html"), "{report}");
+}
+
+#[test]
+fn a_keeper_that_was_killed_is_an_infrastructure_error_and_leaves_nothing() {
+    let site =
+        Site::new("keeper; head -1 \"$CCCI_STATE_DIR/events\" >\"$run/events.jsonl\"; exit 100");
+    let output = site.ci(&[]).output().unwrap();
+    assert_eq!(code(&output), Some(3), "{output:?}");
+    let record = site.file("result.json");
+    assert!(record.contains("its keeper was killed"), "{record}");
+    assert!(!site.path("sessions/r").exists());
 }
 
 #[test]
@@ -174,7 +198,7 @@ fn a_run_id_is_used_once() {
 
 #[test]
 fn the_first_ctrl_c_asks_and_the_run_is_followed_to_its_end() {
-    let site = Site::new("say running; until_asked; say removing; record cancelled");
+    let site = Site::new("say running; until_asked; say removing; cancelled");
     let (child, mut messages) = start(site.ci(&[]));
     until(&mut messages, "running");
     send(&child, Signal::INT);
@@ -186,7 +210,7 @@ fn the_first_ctrl_c_asks_and_the_run_is_followed_to_its_end() {
 #[test]
 fn the_second_ctrl_c_ends_the_runner() {
     let site = Site::new(
-        "trap 'record cancelled; exit 1' TERM\nsay running; until_asked; say deaf\nwhile :; do sleep 0.05; done",
+        "trap 'cancelled; exit 1' TERM\nsay running; until_asked; say deaf\nwhile :; do sleep 0.05; done",
     );
     let (child, mut messages) = start(site.ci(&[]));
     until(&mut messages, "running");
@@ -199,10 +223,10 @@ fn the_second_ctrl_c_ends_the_runner() {
 
 #[test]
 fn a_run_whose_starting_process_is_killed_cancels_itself() {
-    let site = Site::new("say running; until_asked; record cancelled");
+    let site = Site::new("say running; until_asked; cancelled");
     let mut shell = site.command("bash");
     shell
-        .args(["-c", "\"$0\" ci --recipe x --run-id r; true"])
+        .args(["-c", "\"$0\" ci --recipe custom-html --run-id r; true"])
         .arg(env!("CARGO_BIN_EXE_xtask"));
     let (mut child, mut messages) = start(shell);
     until(&mut messages, "running");
@@ -214,7 +238,7 @@ fn a_run_whose_starting_process_is_killed_cancels_itself() {
 
 #[test]
 fn a_detached_run_prints_its_id_and_goes_on() {
-    let site = Site::new("say running; until_asked; record cancelled");
+    let site = Site::new("say running; until_asked; cancelled");
     let output = site.ci(&["--detach"]).output().unwrap();
     assert_eq!(code(&output), Some(0), "{output:?}");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "r\n");
@@ -231,15 +255,25 @@ fn a_run_that_is_stopped_before_its_tests_began_is_cancelled() {
     let (child, mut messages) = start(site.ci(&[]));
     site.file("building");
     send(&child, Signal::INT);
-    until(&mut messages, "asked the run to stop");
-    send(&child, Signal::INT);
+    until(&mut messages, "ending the tests");
+    assert_eq!(code(&child.wait_with_output().unwrap()), Some(4));
+}
+
+#[test]
+fn a_cancel_before_the_tests_began_is_heard() {
+    let site = Site::new("echo x >\"$run/building\"\nwhile :; do sleep 0.05; done");
+    let (child, mut messages) = start(site.ci(&[]));
+    site.file("building");
+    let cancel = site.xtask(&["cancel", "r"]).output().unwrap();
+    assert_eq!(code(&cancel), Some(0), "{cancel:?}");
+    until(&mut messages, "ending the tests");
     assert_eq!(code(&child.wait_with_output().unwrap()), Some(4));
 }
 
 #[test]
 fn a_teardown_after_the_runners_end_is_followed() {
     let site = Site::new(
-        "say running\n(until [ -e \"$run/go\" ]; do sleep 0.05; done; say removing; record pass) >/dev/null 2>&1 &",
+        "keeper; head -1 \"$CCCI_STATE_DIR/end\" >\"$run/events.jsonl\"; say running\n(until [ -e \"$run/go\" ]; do sleep 0.05; done; say removing; record pass; rm -r \"$CCCI_STATE_DIR/sessions/r\") >/dev/null 2>&1 &",
     );
     let (child, mut messages) = start(site.ci(&[]));
     until(&mut messages, "running");

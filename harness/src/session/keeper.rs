@@ -34,6 +34,8 @@ const LOOK_FOR_CANCEL: Duration = Duration::from_millis(200);
 
 /// Why a run ended that nobody asked to end.
 const RUNNER_GONE: &str = "the process that started the run is gone";
+/// How long a change of Docker's that was begun may hold up the end of a run.
+const CHANGE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why the run is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,9 +175,21 @@ async fn session<G: Generic>(
         tokio::select! {
             work = asked.recv() => match work {
                 Some(Work::Perform(tier, reply)) => {
-                    let end = tokio::select! {
-                        outcome = run.perform(tier) => { let _ = reply.send(outcome); None }
-                        end = &mut over => Some(end),
+                    let end = {
+                        let mut perform = std::pin::pin!(run.perform(tier));
+                        tokio::select! {
+                            outcome = &mut perform => { let _ = reply.send(outcome); None }
+                            end = &mut over => {
+                                let uncut = async {
+                                    tokio::select! {
+                                        _ = perform => {}
+                                        () = shared.unchanging() => {}
+                                    }
+                                };
+                                let _ = tokio::time::timeout(CHANGE_WITHIN, uncut).await;
+                                Some(end)
+                            }
+                        }
                     };
                     if let Some(end) = end {
                         // Nobody ends a run on purpose while an operation goes on.

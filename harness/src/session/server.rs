@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use results::event::EventKind;
 use results::{Outcome, Source, Tier};
@@ -41,6 +41,8 @@ pub struct Shared {
     /// Processes of tests that began and have not ended.
     pub open: RefCell<BTreeMap<u64, Option<ProcessId>>>,
     pub connections: Cell<u64>,
+    /// How many changes Docker is making for us right now.
+    changing: Cell<u32>,
 }
 
 impl Shared {
@@ -54,6 +56,24 @@ impl Shared {
             touched: RefCell::default(),
             open: RefCell::default(),
             connections: Cell::new(0),
+            changing: Cell::new(0),
+        }
+    }
+
+    /// Makes a change that must not be cut: Docker goes on with a request whose sender is gone, and
+    /// what it makes then comes after the removal.
+    pub async fn change<T>(&self, work: impl Future<Output = T>) -> T {
+        self.changing.set(self.changing.get() + 1);
+        let result = work.await;
+        self.changing.set(self.changing.get() - 1);
+        result
+    }
+
+    /// Returns when no such change is being made.
+    pub async fn unchanging(&self) {
+        let mut look = tokio::time::interval(Duration::from_millis(10));
+        while self.changing.get() > 0 {
+            look.tick().await;
         }
     }
 

@@ -65,6 +65,9 @@ pub fn start(
         .stdout(to.try_clone()?)
         .stderr(to)
         .process_group(0);
+    for name in place::variables_of_a_package() {
+        command.env_remove(name);
+    }
     if let Some(site) = site {
         command.env(SITE_VARIABLE, site);
     }

@@ -118,7 +118,7 @@ fn a_runs_directory_is_used_once() {
     let error = create_run_dir(&plan).unwrap_err();
     assert_eq!(exit::of_error(&error), exit::USAGE);
     let fault = preflight::request(&plan.request, &plan.site, &plan.paths).unwrap_err();
-    insta::assert_snapshot!(fault, @"");
+    insta::assert_snapshot!(fault, @"there is a run r-1 already, and an id is used once; see it with cargo xtask report r-1, or leave --run-id out");
 }
 
 #[test]
@@ -227,6 +227,6 @@ fn a_run_that_nobody_knows_is_answered_with_those_that_are_known() {
     let fault = known::find(state.path(), &"r-2".parse().unwrap()).unwrap_err();
     let text = fault.to_string();
     let text = text.replace(&state.path().display().to_string(), "STATE");
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @"there is no run r-2 in STATE; runs: r-1");
     assert!(known::live(state.path()).is_empty());
 }

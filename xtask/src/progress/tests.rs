@@ -59,9 +59,9 @@ fn a_run_reads_as_a_table_that_grows() {
     insta::assert_snapshot!(lines.join("\n"), @"
     run custom-html-1
     custom-html at main from built-in, engine stack, site local
+    tiers install
     head 0123456789, base 1.0.0+1.25 (newest tag before head)
     https://cust-123456.ci.test
-    done                 fetch                                                0.3 s
     pass        install  deploy                                               3.2 s
     fail        upgrade  page_survives                                         12 s
                 the page is gone
@@ -136,4 +136,42 @@ fn colour_is_only_where_it_was_asked_for() {
         .join("");
     assert!(!plain.contains('\u{1b}'));
     assert!(coloured.starts_with("\u{1b}[32mpass"));
+}
+
+#[test]
+fn a_phase_that_is_mostly_nothing_is_shown_where_it_took_long() {
+    let shown = |phase: &str, duration_ms: u64| {
+        let ended = json!({"event": "phase_ended", "phase": phase, "duration_ms": duration_ms});
+        let mut progress = Progress::new(Colour::Never);
+        !progress.take(&event(ended), seconds(1)).is_empty()
+    };
+    assert!(!shown("queue", 999));
+    assert!(shown("queue", 1_000));
+    assert!(shown("images", 1));
+}
+
+#[test]
+fn who_is_before_us_in_the_queue_is_said_once() {
+    let mut progress = Progress::new(Colour::Never);
+    let waiting = json!({
+        "event": "waiting", "subject": "a free slot", "status": "behind r-1",
+        "elapsed_ms": 0, "deadline_ms": 600_000,
+    });
+    let queue = json!({"event": "phase_started", "phase": "queue"});
+    let mut lines = progress.take(&event(queue), seconds(1));
+    for _ in 0..2 {
+        lines.extend(progress.take(&event(waiting.clone()), seconds(2)));
+    }
+    insta::assert_snapshot!(lines.join("\n"), @"queue                waiting for a free slot, behind r-1");
+}
+
+#[test]
+fn settings_are_shown_that_are_not_the_usual_ones() {
+    let mut changed = Settings::default();
+    assert_eq!(settings(&changed.describe()), None);
+    changed.health_path = "/up".to_owned();
+    assert_eq!(
+        settings(&changed.describe()).unwrap(),
+        "settings health_path=\"/up\""
+    );
 }

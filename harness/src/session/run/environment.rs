@@ -82,7 +82,8 @@ impl<G: Generic> Run<'_, G> {
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str())),
         ));
-        prepared.engine.insert_secrets(&prepared.app, &new).await?;
+        let inserted = prepared.engine.insert_secrets(&prepared.app, &new);
+        self.shared.change(inserted).await?;
         Ok(())
     }
 }
