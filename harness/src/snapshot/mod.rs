@@ -7,15 +7,15 @@
 //! This room must not know: recipes, labels, tiers, verdicts.
 
 mod archive;
+mod by_container;
 mod direct;
-mod helper;
 mod meta;
 mod path;
 mod store;
 mod volume;
 
 pub use archive::MARKER_PREFIX;
-pub use helper::Helper;
+pub use by_container::Helper;
 pub use meta::{ArchivedPath, ArchivedVolume, NoSnapshotId, Snapshot, SnapshotId};
 pub use path::{InnerPath, InnerPathError};
 pub use store::{Restore, Selection, Store};

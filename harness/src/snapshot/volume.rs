@@ -5,8 +5,8 @@ use std::process::Stdio;
 
 use bollard::Docker;
 
+use super::by_container::{Container, Helper};
 use super::direct::Direct;
-use super::helper::{Container, Helper};
 use super::path::InnerPath;
 use crate::fault::Fault;
 
