@@ -170,9 +170,10 @@ impl Ci {
         let paths = &plan.paths;
         crate::block_on(async {
             let site = plan.site_file.as_deref();
+            let signals = watch::Signals::listen()?;
             let runner = runner::start(&plan.request, site, &place::workspace(), paths)?;
             let mut feed = watch::Feed::new(paths);
-            let ended = watch::follow(runner, parent, paths, &mut feed).await?;
+            let ended = watch::follow(runner, signals, parent, paths, &mut feed).await?;
             let teardown = plan.site.limits.teardown();
             ending::finish(paths, teardown, &ended, &mut feed).await
         })

@@ -15,7 +15,7 @@ use harness::session::paths::Paths;
 use results::Follow;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind};
 
 use super::known::Stage;
 use super::runner::Runner;
@@ -139,15 +139,31 @@ impl Feed {
     }
 }
 
+/// The signals by which people and machines ask for an end. Heard from before the runner starts:
+/// one that comes earlier would end us alone and leave the runner behind.
+pub struct Signals {
+    interrupt: unix::Signal,
+    terminate: unix::Signal,
+    hang_up: unix::Signal,
+}
+
+impl Signals {
+    pub fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupt: unix::signal(SignalKind::interrupt())?,
+            terminate: unix::signal(SignalKind::terminate())?,
+            hang_up: unix::signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 pub async fn follow(
     mut runner: Runner,
+    mut signals: Signals,
     parent: Option<Parent>,
     paths: &Paths,
     feed: &mut Feed,
 ) -> Result<Ended> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
     let mut look = tokio::time::interval(LOOK);
     let mut orphaned = Box::pin(async {
         match parent {
@@ -168,9 +184,9 @@ pub async fn follow(
                 }
                 "cargo xtask cancel".to_owned()
             }
-            _ = interrupt.recv() => "Ctrl-C".to_owned(),
-            _ = terminate.recv() => "SIGTERM".to_owned(),
-            _ = hang_up.recv() => "the end of the terminal".to_owned(),
+            _ = signals.interrupt.recv() => "Ctrl-C".to_owned(),
+            _ = signals.terminate.recv() => "SIGTERM".to_owned(),
+            _ = signals.hang_up.recv() => "the end of the terminal".to_owned(),
             why = &mut orphaned, if !is_orphan => {
                 is_orphan = true;
                 why
