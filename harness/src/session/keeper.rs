@@ -19,6 +19,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
 use super::journal::Journal;
+use super::lifetime::ProcessId;
 use super::paths::Paths;
 use super::protocol::Reply;
 use super::request::Request;
@@ -207,6 +208,11 @@ async fn session<G: Generic>(
             end = &mut over => break end,
         }
     };
+    if end != End::Asked {
+        // A test that goes on without its app, or as an orphan of its runner, ends with the run.
+        let open: Vec<_> = shared.open.borrow().values().copied().flatten().collect();
+        open.into_iter().for_each(ProcessId::kill);
+    }
     announce(&end, &request, &shared, deadline);
     narrow(&request, &shared);
     if request.keep && (end == End::Asked || end == End::RunnerGone && !request.complete) {
@@ -246,12 +252,7 @@ async fn over(request: &Request, paths: &Paths, shared: &Shared, deadline: Insta
     };
     let runner = async {
         request.runner.ended().await;
-        // A test that was open lives on as an orphan when its runner was killed.
-        let orphans: Vec<_> = shared.open.borrow().values().copied().flatten().collect();
-        if request.complete || !orphans.is_empty() {
-            orphans
-                .into_iter()
-                .for_each(super::lifetime::ProcessId::kill);
+        if request.complete || !shared.open.borrow().is_empty() {
             return End::Cancelled(RUNNER_GONE.to_owned());
         }
         End::RunnerGone
