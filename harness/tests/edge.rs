@@ -283,6 +283,8 @@ mod docker {
         let (edge, client) = site.edge(site.plain()).await;
         site.ready(&client).await;
         site.lose(&client).await;
+        // Whether the engine gives the freed address again or the next one: this takes it.
+        site.service("api", "dnsrr");
         site.service("app", "dnsrr");
         site.ready(&client).await;
         let log = edge.log().await;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -167,6 +168,24 @@ impl Live {
     pub fn record(&self) -> anyhow::Result<Record> {
         self.until_over()?;
         Ok(results::read_result(&self.paths().run.join("result.json"))?)
+    }
+
+    /// Every file of the run's folder with its text.
+    pub fn run_files(&self) -> anyhow::Result<Vec<(PathBuf, String)>> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.paths().run];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let text = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
+                    files.push((path, text));
+                }
+            }
+        }
+        Ok(files)
     }
 
     pub fn kill_runner(&mut self) -> anyhow::Result<()> {

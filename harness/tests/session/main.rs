@@ -7,6 +7,7 @@
 mod live;
 mod suites;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     type Test = fn() -> anyhow::Result<()>;
-    let tests: [(&str, Test); 7] = [
+    let tests: [(&str, Test); 8] = [
         (
             "a_hook_that_aborts_fails_its_tier_and_spares_the_keeper",
             hook_that_aborts,
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
             second_run_queues,
         ),
         ("a_test_that_aborts_is_an_error", test_that_aborts),
+        ("no_secret_is_in_any_file_of_the_run", no_secret_in_any_file),
         (
             "operations_are_performed_once_whatever_the_order",
             operations_once,
@@ -144,6 +146,37 @@ fn request_for_a_stop() -> anyhow::Result<()> {
         record.cancelled_by.as_deref() == Some("a test"),
         "{:?}",
         record.cancelled_by
+    );
+    live.left_nothing()
+}
+
+/// A hook and a test print and return the app's secret: the record, the log, the evidence and the
+/// report have its name in the value's place.
+fn no_secret_in_any_file() -> anyhow::Result<()> {
+    let live = Live::new("leaks")?;
+    live.fails("5_custom::looks")?;
+    let secrets = std::fs::read(live.paths().secrets())?;
+    let secrets: BTreeMap<String, String> = serde_json::from_slice(&secrets)?;
+    anyhow::ensure!(!secrets.is_empty(), "the recipe has no secret");
+    live.passes("7_teardown::leaves_nothing")?;
+    live.record()?;
+    let files = live.run_files()?;
+    for (name, value) in &secrets {
+        let holding = |text: &String| text.contains(value.as_str());
+        let leaks: Vec<_> = files
+            .iter()
+            .filter(|(_, text)| holding(text))
+            .map(|(path, _)| path)
+            .collect();
+        anyhow::ensure!(leaks.is_empty(), "the value of {name} is in {leaks:?}");
+    }
+    let redacted = files
+        .iter()
+        .filter(|(_, text)| text.contains("[redacted:"))
+        .count();
+    anyhow::ensure!(
+        redacted > 2,
+        "only {redacted} files say that something was redacted"
     );
     live.left_nothing()
 }

@@ -10,6 +10,9 @@ use harness::wait::{Probe, Unwatched, wait_until};
 /// The name of a file in the run's folder that ends a hanging test.
 pub const END: &str = "end-of-test";
 
+/// A secret of the canary.
+const SECRET: &str = "api_token";
+
 /// No generic assertions: these suites are about sessions.
 struct Nothing;
 
@@ -20,6 +23,12 @@ impl Generic for Nothing {
 }
 
 pub fn of(kind: &str) -> ExitCode {
+    if kind == "leaks" {
+        return Suite::<Nothing>::new("canary")
+            .before_custom(leaks)
+            .custom("looks", leaks)
+            .main();
+    }
     let suite = Suite::<Nothing>::new("custom-html");
     match kind {
         "plain" => suite.custom("looks", looks),
@@ -34,6 +43,15 @@ pub fn of(kind: &str) -> ExitCode {
 async fn looks(app: &App) -> TestResult {
     app.http().get(&app.url("/")).await?.expect_status(200)?;
     Ok(())
+}
+
+/// Says the app's secret by every way that a hook or a test has.
+#[expect(clippy::print_stdout, reason = "that is the leak")]
+async fn leaks(app: &App) -> TestResult {
+    let secret = app.secret(SECRET)?;
+    println!("the secret is {secret}");
+    app.remember("leak", &secret).await?;
+    anyhow::bail!("{secret} was not accepted")
 }
 
 async fn aborts(_: &App) -> TestResult {
