@@ -34,6 +34,7 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A proxy to start.
+#[derive(Clone)]
 pub struct EdgeSpec {
     /// The container's name, `<stack>-edge` say.
     pub name: String,

@@ -1,14 +1,16 @@
 //! Install and fresh: a version on empty volumes, converged and answering.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use results::Tier;
+use results::event::EventKind;
 use serde_json::{Value, json};
 
 use super::prepare::{Target, ensure_image};
 use super::{Operation, Run, Stop, facts};
-use crate::edge::Edge;
+use crate::edge::{Edge, EdgeSpec};
 use crate::engine::Deployment;
 use crate::fault::Fault;
 use crate::http;
@@ -17,6 +19,15 @@ use crate::session::deployment::new_env;
 use crate::session::protocol::LiveView;
 use crate::suite::{Generic, ReadyProbe};
 use crate::swarm::{self, Converged, converge, still_converged, wanted};
+use crate::wait::{Probe, wait_until};
+
+const EDGE_WITHIN: Duration = Duration::from_secs(60);
+const EDGE_AGAIN: Duration = Duration::from_millis(500);
+
+fn is_network_going(fault: &Fault) -> bool {
+    let text = fault.to_string();
+    text.contains("network") && text.contains("not found")
+}
 
 impl<G: Generic> Run<'_, G> {
     /// Makes the app and deploys the base, or head where there is no base or no upgrade to come.
@@ -182,10 +193,7 @@ impl<G: Generic> Run<'_, G> {
         let edge = async {
             match spec {
                 Some(spec) => {
-                    ensure_image(&spec.image).await?;
-                    let start = self
-                        .shared
-                        .change(Edge::start(prepared.swarm.docker(), spec));
+                    let start = self.shared.change(self.start_edge(&spec));
                     self.journal().phase("edge", start).await.map(Some)
                 }
                 None => Ok(None),
@@ -196,6 +204,38 @@ impl<G: Generic> Run<'_, G> {
             self.through(edge)?;
         }
         Ok(converged?)
+    }
+
+    /// Starts the edge. An attachable network that nobody is on is taken off the node, and who comes
+    /// to it just then is told that there is none: that is worth one second try.
+    async fn start_edge(&self, spec: &EdgeSpec) -> Result<Edge, Fault> {
+        ensure_image(&spec.image).await?;
+        let docker = self.prepared()?.swarm.docker();
+        let attempts = Cell::new(0);
+        let start = wait_until(
+            "the proxy",
+            EDGE_WITHIN,
+            EDGE_AGAIN,
+            self.journal(),
+            || async {
+                attempts.set(attempts.get() + 1);
+                match Edge::start(docker, spec.clone()).await {
+                    Err(fault) if attempts.get() == 1 && is_network_going(&fault) => {
+                        self.journal().emit(EventKind::Retry {
+                            tier: Tier::Install,
+                            what: "the start of the proxy".to_owned(),
+                            why: fault.to_string(),
+                            attempt: 2,
+                        });
+                        Probe::NotYet(fault.to_string())
+                    }
+                    done => Probe::Ready(done),
+                }
+            },
+        );
+        start
+            .await
+            .map_err(|error| Fault::infra(error.to_string()))?
     }
 
     /// From here on the app is reached through this edge.
