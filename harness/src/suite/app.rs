@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use results::Tier;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -173,8 +174,14 @@ impl App {
         Redactor::new(secrets)
     }
 
-    /// Keeps a value for later tests and hooks of this run, under a key of the author's.
+    /// Keeps a value for later tests and hooks of this run, under a key of the author's. Tiers'
+    /// names are taken: under them is what operations learned.
     pub async fn remember(&self, key: &str, value: impl Serialize) -> Result<(), Fault> {
+        if Tier::ALL.iter().any(|tier| tier.as_str() == key) {
+            return Err(Fault::usage(format!(
+                "`{key}` can't be a key: it is the name of a tier, under which is what its operation learned; choose another"
+            )));
+        }
         let value = serde_json::to_value(value)
             .map_err(|error| Fault::infra(format!("`{key}` can't be kept: {error}")))?;
         let mut keeper = Client::connect(&self.paths)

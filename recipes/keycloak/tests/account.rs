@@ -25,11 +25,7 @@ pub struct Account {
 impl Account {
     pub async fn create(app: &App, admin: &Admin<'_>) -> anyhow::Result<Self> {
         let realm = random_name("realm");
-        let client = Client {
-            client_id: random_name("client"),
-            secret: random_secret(),
-            redirect_uris: vec![app.url("/cc-ci-redirect")],
-        };
+        let client = random_client(app);
         let user = random_user();
         admin.create_realm(&realm).await?;
         admin.create_client(&realm, &client).await?;
@@ -75,6 +71,14 @@ pub fn random_name(kind: &str) -> String {
 
 pub fn random_secret() -> String {
     Alphanumeric.sample_string(&mut rand::rng(), 32)
+}
+
+pub fn random_client(app: &App) -> Client {
+    Client {
+        client_id: random_name("client"),
+        secret: random_secret(),
+        redirect_uris: vec![app.url("/cc-ci-redirect")],
+    }
 }
 
 pub fn random_user() -> User {

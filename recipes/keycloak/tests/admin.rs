@@ -81,10 +81,6 @@ impl<'a> Admin<'a> {
         Ok(())
     }
 
-    pub async fn delete_realm(&self, realm: &str) -> anyhow::Result<()> {
-        self.delete(&format!("/realms/{realm}")).await
-    }
-
     pub async fn create_client(&self, realm: &str, client: &Client) -> anyhow::Result<()> {
         let mut body = serde_json::to_value(client)?;
         for flag in [

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
             "server_accepts_writes",
             lifecycle::restored_server_accepts_writes,
         )
+        .before_custom(functional::create_account)
         .custom(
             "discovery_issuer_is_exact",
             functional::discovery_issuer_is_exact,
