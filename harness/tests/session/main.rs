@@ -5,25 +5,32 @@
 //! trials, each in a process of its own, as a runner would.
 
 mod live;
+mod repo_local;
 mod suites;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use harness::suite::repo_local::{CONFINE_ROLE, confine};
 use libtest_mimic::{Arguments, Failed, Trial};
 use results::{Cause, Outcome, Tier, Verdict};
 
 use live::Live;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|role| role == CONFINE_ROLE) {
+        // The variable that makes this a suite is not for an executable of a recipe.
+        return confine(arguments);
+    }
     if let Ok(kind) = std::env::var(live::SUITE) {
         return suites::of(&kind);
     }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     type Test = fn() -> anyhow::Result<()>;
-    let tests: [(&str, Test); 8] = [
+    let tests: [(&str, Test); 10] = [
         (
             "a_hook_that_aborts_fails_its_tier_and_spares_the_keeper",
             hook_that_aborts,
@@ -42,6 +49,14 @@ fn main() -> ExitCode {
         (
             "operations_are_performed_once_whatever_the_order",
             operations_once,
+        ),
+        (
+            "own_tests_of_an_approved_recipe_run",
+            repo_local::approved_tests_run,
+        ),
+        (
+            "own_tests_of_another_recipe_are_listed_and_do_not_run",
+            repo_local::unapproved_tests_are_listed,
         ),
         ("the_end_of_the_runner_ends_the_session", end_of_the_runner),
     ];
