@@ -6,6 +6,7 @@
 
 mod live;
 mod repo_local;
+mod stranger;
 mod suites;
 
 use std::collections::BTreeMap;
@@ -24,13 +25,16 @@ fn main() -> ExitCode {
         // The variable that makes this a suite is not for an executable of a recipe.
         return confine(arguments);
     }
+    if let Ok(socket) = std::env::var(stranger::SOCKET) {
+        return stranger::connect(&socket);
+    }
     if let Ok(kind) = std::env::var(live::SUITE) {
         return suites::of(&kind);
     }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     type Test = fn() -> anyhow::Result<()>;
-    let tests: [(&str, Test); 10] = [
+    let tests: [(&str, Test); 11] = [
         (
             "a_hook_that_aborts_fails_its_tier_and_spares_the_keeper",
             hook_that_aborts,
@@ -43,6 +47,10 @@ fn main() -> ExitCode {
         (
             "a_second_run_of_the_same_app_queues_behind_the_first",
             second_run_queues,
+        ),
+        (
+            "a_stranger_at_the_keepers_socket_is_refused",
+            stranger::is_refused,
         ),
         ("a_test_that_aborts_is_an_error", test_that_aborts),
         ("no_secret_is_in_any_file_of_the_run", no_secret_in_any_file),
