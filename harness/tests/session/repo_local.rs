@@ -96,6 +96,7 @@ pub fn approved_tests_run() -> anyhow::Result<()> {
     live.passes("1_install::overlay::is_replaced")?;
     live.passes("7_teardown::leaves_nothing")?;
     let record = live.record()?;
+    ensure!(record.lint.by == "native", "{:?}", record.lint);
     let (pass, skip) = (Outcome::Pass, Outcome::skip("no mail here"));
     ensure!(
         own(&record, Tier::Custom) == [("custom/mail", &skip), ("custom/who", &pass)],
