@@ -45,6 +45,8 @@ pub(crate) fn holds(bytes: &[u8]) {
             assert!(secret.name.chars().count() <= 64, "{}", secret.name);
         }
     }
+    let timeout = compose.recipe_timeout(&domain.stack());
+    assert!(timeout.is_none_or(|timeout| timeout.as_secs() <= 86_400));
     for host in routes(&compose, &domain.stack()).hosts() {
         assert!(host.as_str().parse::<AppDomain>().is_ok());
     }
