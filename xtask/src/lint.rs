@@ -94,7 +94,7 @@ fn cargo(arguments: &[&str]) -> Result<bool> {
     Ok(status.success())
 }
 
-fn summary(results: &[(&str, bool)], colour: Colour) -> String {
+pub fn summary(results: &[(&str, bool)], colour: Colour) -> String {
     let lines: Vec<_> = results
         .iter()
         .map(|(name, good)| {

@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod doctor;
 mod exit;
+mod fuzz;
 mod images;
 mod lint;
 mod new_recipe;
@@ -32,6 +33,7 @@ enum Command {
     Cancel(ci::Cancel),
     Report(ci::Report),
     Doctor(doctor::Doctor),
+    Fuzz(fuzz::Fuzz),
     Images(images::Images),
     Lint(lint::Lint),
     NewRecipe(new_recipe::NewRecipe),
@@ -47,6 +49,7 @@ impl Command {
             Self::Cancel(cancel) => cancel.run(),
             Self::Report(report) => report.run(),
             Self::Doctor(doctor) => doctor.run(),
+            Self::Fuzz(fuzz) => fuzz.run(),
             Self::Images(images) => images.run(),
             Self::Lint(lint) => lint.run(),
             Self::NewRecipe(new) => new.run(),

@@ -16,6 +16,8 @@ const EMPTY_NAMES: [&str; 7] = [
 const UNDONE: &str = concat!("to", "do!(");
 const IGNORED: &str = concat!("#[", "ignore");
 const SLEEP: &str = concat!("sle", "ep(");
+/// Lets the code of strangers run.
+const APPROVED_FOR_TEST: &str = concat!(".approved_for", "_test(");
 /// On the line or the one before: why this pause is no wait.
 const SLEEP_ALLOWED: &str = concat!("tidy: sle", "ep: ");
 const MACHINE_PATH: &str = concat!("/wo", "rk/");
@@ -145,6 +147,13 @@ fn of_file(file: &str, text: &str) -> Vec<Finding> {
                     "a test that nobody runs".to_owned(),
                 );
             }
+            if line.contains(APPROVED_FOR_TEST) && !file.starts_with("harness/tests/") {
+                find(
+                    number,
+                    Severity::Error,
+                    "whose own tests may run is said by recipes/repo-local-approved.txt".to_owned(),
+                );
+            }
             let allowed = [before, line]
                 .iter()
                 .any(|text| text.contains(SLEEP_ALLOWED));
@@ -200,6 +209,15 @@ mod tests {
     fn a_bare_sleep_is_found_unless_it_says_why(#[case] text: String, #[case] found: usize) {
         assert_eq!(of_file("a/src/x.rs", &text).len(), found);
         assert!(of_file("harness/src/wait.rs", &text).is_empty());
+    }
+
+    #[rstest]
+    #[case("recipes/x/tests/main.rs", 1)]
+    #[case("harness/src/suite/mod.rs", 1)]
+    #[case("harness/tests/session/suites.rs", 0)]
+    fn only_the_projects_tests_approve_a_recipe(#[case] file: &str, #[case] found: usize) {
+        let text = format!("suite{APPROVED_FOR_TEST}list)");
+        assert_eq!(of_file(file, &text).len(), found);
     }
 
     #[rstest]

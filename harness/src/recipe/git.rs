@@ -201,6 +201,8 @@ impl Call<'_> {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", self.git.home.join("gitconfig"))
             .env("GIT_ATTR_NOSYSTEM", "1")
+            // A ref of the source must not put another commit in the place of one that is named.
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
             .env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")

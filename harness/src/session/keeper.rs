@@ -19,7 +19,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
 use super::journal::Journal;
-use super::lifetime::ProcessId;
+use super::lifetime::{ProcessId, close_inherited};
 use super::paths::Paths;
 use super::protocol::Reply;
 use super::request::Request;
@@ -96,21 +96,6 @@ fn keep<G: Generic>(suite: &Suite<G>) -> Result<(), Fault> {
     let result = local.block_on(&runtime, session(suite, request, &paths, journal));
     drop(lock);
     result
-}
-
-/// Descriptors that whoever started us left open are not ours to hold.
-fn close_inherited() {
-    let Ok(entries) = fs::read_dir("/proc/self/fd") else {
-        return;
-    };
-    let open: Vec<i32> = entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|fd| *fd > 2)
-        .collect();
-    for fd in open {
-        // The listing's own descriptor is closed already, which is what was wanted.
-        let _ = nix::unistd::close(fd);
-    }
 }
 
 async fn session<G: Generic>(

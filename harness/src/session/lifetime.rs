@@ -68,6 +68,23 @@ impl ProcessId {
         }
     }
 
+    /// All that come of this process and are alive, whatever group or session they went to.
+    pub(crate) fn descendants(self) -> Vec<Self> {
+        let entries = fs::read_dir("/proc").into_iter().flatten();
+        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let mut rest: Vec<(i32, Self)> = pids
+            .filter_map(|pid| Some((stat_field(pid, 4)?.parse().ok()?, Self::of(pid)?)))
+            .collect();
+        let mut found = vec![self];
+        let mut next = 0;
+        while let Some(parent) = found.get(next).copied() {
+            let children = rest.extract_if(.., |(of, _)| *of == parent.pid);
+            found.extend(children.map(|(_, child)| child));
+            next += 1;
+        }
+        found.split_off(1)
+    }
+
     fn parent(self) -> Option<Self> {
         Self::of(stat_field(self.pid, 4)?.parse().ok()?)
     }
@@ -104,6 +121,21 @@ fn stat_field(pid: i32, field: usize) -> Option<String> {
         return None;
     }
     after.split_whitespace().nth(field - 3).map(str::to_owned)
+}
+
+/// Descriptors that whoever started us left open are not ours to hold.
+pub(crate) fn close_inherited() {
+    let Ok(entries) = fs::read_dir("/proc/self/fd") else {
+        return;
+    };
+    let open: Vec<i32> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|fd| *fd > 2)
+        .collect();
+    for fd in open {
+        // The listing's own descriptor is closed already, which is what was wanted.
+        let _ = nix::unistd::close(fd);
+    }
 }
 
 /// The variable that nextest gives every test, the same for one run of the runner.

@@ -193,6 +193,8 @@ impl Connection {
                 }
             }
             Ask::Begin { tier, name, source } => {
+                let unended = Outcome::error("its process began another test before it ended");
+                self.ended(unended, Vec::new());
                 self.shared.touched.borrow_mut().insert(tier);
                 self.shared.open.borrow_mut().insert(self.id, self.process);
                 let outcome = self.perform(tier).await;

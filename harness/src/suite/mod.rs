@@ -4,7 +4,8 @@
 //! sort in the order of a run; assertions perform no operations.
 
 mod app;
-pub(crate) mod repo_local;
+#[doc(hidden)]
+pub mod repo_local;
 mod settings;
 mod trials;
 
@@ -106,6 +107,7 @@ pub struct Suite<G> {
     /// The recipe's own assertions for lifecycle tiers.
     pub(crate) overlays: Vec<Assertion>,
     pub(crate) customs: Vec<Assertion>,
+    pub(crate) approved: Approved,
     generic: PhantomData<G>,
 }
 
@@ -124,6 +126,7 @@ impl<G: Generic> Suite<G> {
             hooks: BTreeMap::new(),
             overlays: Vec::new(),
             customs: Vec::new(),
+            approved: Approved::list(),
             generic: PhantomData,
         }
     }
@@ -200,6 +203,14 @@ impl<G: Generic> Suite<G> {
     /// Variables of the app's `.env` that depend on its domain.
     pub fn extra_env(mut self, env: ExtraEnv) -> Self {
         self.settings.extra_env = Some(env);
+        self
+    }
+
+    /// Another list of recipes whose own code may run, for the project's tests of that. A recipe's
+    /// crate has no use for it: the house rules refuse it outside `harness/tests`.
+    #[doc(hidden)]
+    pub fn approved_for_test(mut self, approved: Approved) -> Self {
+        self.approved = approved;
         self
     }
 

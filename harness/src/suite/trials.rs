@@ -16,7 +16,7 @@ use results::event::PlannedTrial;
 use results::{Cause, Outcome, Source, Tier};
 
 use super::app::{App, Skip};
-use super::repo_local::{self, Approved, RepoLocal, Surroundings};
+use super::repo_local::{self, Approved, CONFINE_ROLE, Ran, RepoLocal, Surroundings};
 use super::{Assertion, Generic, Suite, Test};
 use crate::fault::Fault;
 use crate::session::client::{Client, KEEPER_ROLE};
@@ -112,6 +112,7 @@ impl<G: Generic> Suite<G> {
 struct Context {
     recipe: crate::recipe::RecipeName,
     skipped_generic: Result<Vec<Tier>, Fault>,
+    approved: Approved,
 }
 
 pub(super) fn main<G: Generic>(suite: Suite<G>) -> ExitCode {
@@ -119,6 +120,7 @@ pub(super) fn main<G: Generic>(suite: Suite<G>) -> ExitCode {
     match arguments.next() {
         Some(role) if role == KEEPER_ROLE => return keeper::main(&suite),
         Some(role) if role == HOOK_ROLE => return run_hook(&suite, arguments.next()),
+        Some(role) if role == CONFINE_ROLE => return repo_local::confine(arguments),
         _ => {}
     }
     let mut arguments = Arguments::from_args();
@@ -132,6 +134,7 @@ pub(super) fn main<G: Generic>(suite: Suite<G>) -> ExitCode {
     let context = Arc::new(Context {
         recipe: suite.recipe.clone(),
         skipped_generic,
+        approved: suite.approved.clone(),
     });
     let trials = suite
         .into_steps()
@@ -220,7 +223,9 @@ async fn perform(context: &Context, step: &Step) -> Result<Outcome, Fault> {
             let (ready, app) = keeper.begin(test.tier, test.name, *source).await?;
             let (outcome, evidence) = match (ready, app) {
                 (Outcome::Pass, Some(app)) => {
-                    if let Some(instead) = replaced_by_repo_local(test.tier, *source, &app)? {
+                    if let Some(instead) =
+                        replaced_by_repo_local(test.tier, *source, &app, &context.approved)?
+                    {
                         (instead, Vec::new())
                     } else {
                         assert_on(test, *app, &paths).await
@@ -232,7 +237,9 @@ async fn perform(context: &Context, step: &Step) -> Result<Outcome, Fault> {
             keeper.end(&outcome, evidence).await?;
             Ok(outcome)
         }
-        Step::RepoLocal(tier) => repo_local_tests(&mut keeper, *tier, &paths).await,
+        Step::RepoLocal(tier) => {
+            repo_local_tests(&mut keeper, *tier, &paths, &context.approved).await
+        }
         Step::Teardown => {
             let (outcome, table) = keeper.finish().await?;
             say(&table);
@@ -310,8 +317,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 }
 
 /// The recipe repository's own tests of the live commit, where its code may run here.
-fn approved_tests(view: &AppView) -> Result<Option<RepoLocal>, Fault> {
-    if !Approved::list().allows(&view.recipe) {
+fn approved_tests(view: &AppView, approved: &Approved) -> Result<Option<RepoLocal>, Fault> {
+    if !approved.allows(&view.recipe) {
         return Ok(None);
     }
     RepoLocal::find(&view.head_tree).map(Some)
@@ -322,11 +329,12 @@ fn replaced_by_repo_local(
     tier: Tier,
     source: Source,
     view: &AppView,
+    approved: &Approved,
 ) -> Result<Option<Outcome>, Fault> {
     if source != Source::Overlay {
         return Ok(None);
     }
-    let own = approved_tests(view)?.is_some_and(|found| found.tests.contains_key(&tier));
+    let own = approved_tests(view, approved)?.is_some_and(|found| found.tests.contains_key(&tier));
     Ok(own.then(|| Outcome::skip(format!("the recipe's own tests/{tier} runs in its place"))))
 }
 
@@ -334,12 +342,13 @@ async fn repo_local_tests(
     keeper: &mut Client,
     tier: Tier,
     paths: &Paths,
+    approved: &Approved,
 ) -> Result<Outcome, Fault> {
     let (ready, app) = keeper.perform(tier).await?;
     let (Outcome::Pass, Some(view)) = (&ready, app) else {
         return Ok(blocked(tier, &ready));
     };
-    let found = approved_tests(&view)?;
+    let found = approved_tests(&view, approved)?;
     let tests = found
         .as_ref()
         .and_then(|found| found.tests.get(&tier))
@@ -371,20 +380,11 @@ async fn run_repo_local(
         authority: view.authority.as_deref(),
     };
     let deadline = Duration::from_secs(view.test_timeout);
-    let (outcome, output) = repo_local::run(path, &around, deadline).await?;
+    let Ran {
+        outcome, output, ..
+    } = repo_local::run(path, &around, deadline).await?;
     let output = App::redactor_of(paths).redact(&output).into_owned();
-    let name = format!(
-        "repo-local-{}.txt",
-        path.to_string_lossy().replace('/', "-")
-    );
-    let evidence = paths.evidence().join(&name);
-    let written =
-        std::fs::create_dir_all(paths.evidence()).and_then(|()| std::fs::write(&evidence, output));
-    Ok((
-        outcome,
-        written
-            .map(|()| format!("evidence/{name}"))
-            .into_iter()
-            .collect(),
-    ))
+    // Without its output an outcome is still an outcome.
+    let kept = repo_local::keep_output(&paths.evidence(), path, &output);
+    Ok((outcome, kept.into_iter().collect()))
 }

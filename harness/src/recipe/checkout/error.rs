@@ -28,7 +28,7 @@ pub enum CheckoutError {
         branches: Vec<String>,
     },
     #[error(
-        "`{0}` is no name of a ref: it may not begin with `-`, nor have spaces or control characters"
+        "`{0}` is no name of a ref: at most 500 characters, without spaces and control characters, and no `-` at its beginning"
     )]
     RefName(String),
     #[error("there is no ref `{asked}`; {}", said_nearest(.nearest))]
@@ -39,6 +39,10 @@ pub enum CheckoutError {
     Ambiguous { asked: String },
     #[error("commit {commit} has no compose.yml at its top: it is no recipe")]
     NoCompose { commit: CommitSha },
+    #[error(
+        "`{}` of commit {commit} is a symbolic link that leads out of the recipe, or nowhere", path.display()
+    )]
+    Link { commit: CommitSha, path: PathBuf },
     #[error("`{}` can't be written", path.display())]
     Write {
         path: PathBuf,
@@ -62,7 +66,7 @@ impl From<CheckoutError> for Fault {
     fn from(error: CheckoutError) -> Self {
         use CheckoutError as E;
         match &error {
-            E::NoCompose { .. } => Self::recipe(error.to_string()),
+            E::NoCompose { .. } | E::Link { .. } => Self::recipe(error.to_string()),
             E::NotARepository { .. }
             | E::Empty { .. }
             | E::NoDefaultBranch { .. }

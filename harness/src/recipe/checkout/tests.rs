@@ -140,6 +140,13 @@ async fn hooks_and_filters_of_a_recipe_are_not_run() {
 #[case("main~1")]
 #[case("main:compose.yml")]
 #[case("a b")]
+#[case("a\nb")]
+#[case("a\0b")]
+#[case("a\u{1b}[2J")]
+#[case("../../etc")]
+#[case("refs/heads/../../config")]
+#[case("main@{1}")]
+#[case(&"a".repeat(501))]
 #[case("")]
 #[tokio::test]
 async fn a_ref_that_is_no_name_is_refused_before_git_sees_it(#[case] name: &str) {
@@ -228,4 +235,100 @@ async fn tags_are_read_with_what_is_odd_about_them() {
     );
     assert_eq!(checkout.releases()[0].commit, first);
     assert_eq!(checkout.notes().len(), 1);
+}
+
+/// Names that a stranger may give to branches and tags: git allows each of them.
+#[tokio::test]
+async fn hostile_names_of_branches_and_tags_are_texts_and_nothing_else() {
+    let repo = Repo::new();
+    let commit = repo.release("1.0.0+1");
+    let long = "x".repeat(200);
+    let names = [
+        "--upload-pack=touch",
+        "-rf",
+        "1.0.0+1;reboot",
+        "1.0.0+$(reboot)",
+        "1.0.0+`id`",
+        "<script>alert(1)</script>",
+        "1.0.0+\u{202e}1",
+        "é'\"&|",
+        "a/b/c",
+        long.as_str(),
+    ];
+    for name in names {
+        for below in ["refs/tags", "refs/heads"] {
+            repo.git(&["update-ref", &format!("{below}/{name}"), commit.as_str()]);
+        }
+    }
+    let checkout = repo.fetch(None).await.unwrap();
+    assert_eq!(checkout.tags().len(), names.len() + 1);
+    let releases: Vec<_> = checkout
+        .releases()
+        .iter()
+        .map(|release| release.version.as_str())
+        .collect();
+    assert_eq!(releases, ["1.0.0+1"], "only a version is a release");
+    let found = checkout.tagged_ancestors(&commit).await.unwrap();
+    assert_eq!(found.len(), names.len() + 1);
+    for name in names {
+        let resolved = checkout.resolve(name).await;
+        if name.starts_with('-') {
+            assert!(matches!(resolved, Err(CheckoutError::RefName(_))), "{name}");
+        } else {
+            assert_eq!(resolved.unwrap(), commit, "{name}");
+        }
+    }
+}
+
+/// HEAD of a source is its owner's word, too.
+#[tokio::test]
+async fn a_default_branch_with_the_name_of_an_option_is_a_branch() {
+    let repo = Repo::new();
+    let commit = repo.commit("first");
+    repo.git(&["update-ref", "refs/heads/--exec=x", commit.as_str()]);
+    repo.git(&["symbolic-ref", "HEAD", "refs/heads/--exec=x"]);
+    let checkout = repo.fetch(None).await.unwrap();
+    assert_eq!(checkout.default_branch(), Some(("--exec=x", &commit)));
+    assert_eq!(checkout.head(), &commit);
+}
+
+#[tokio::test]
+async fn a_replaced_commit_is_not_taken_for_the_one_that_is_named() {
+    let repo = Repo::new();
+    let good = repo.commit("good");
+    let other = repo.commit("other");
+    repo.git(&["replace", good.as_str(), other.as_str()]);
+    let asked = format!("refs/replace/{good}");
+    let checkout = repo.fetch(Some(&asked)).await.unwrap();
+    let tree = checkout.tree(&good).await.unwrap();
+    assert_eq!(
+        std::fs::read_to_string(tree.join("compose.yml")).unwrap(),
+        "# good\n"
+    );
+}
+
+#[rstest::rstest]
+#[case::of_the_host("/etc/passwd", ".env.sample")]
+#[case::endless("/dev/zero", "README.md")]
+#[case::above("../../git-home/gitconfig", "abra.sh")]
+#[case::in_a_folder("../..", "sub/up")]
+#[case::nowhere_yet("not-there", "conf")]
+#[case::by_way_of_another("inside/../../../..", "out")]
+#[tokio::test]
+async fn a_link_that_leads_out_of_the_recipe_is_refused(#[case] to: &str, #[case] name: &str) {
+    let repo = Repo::new();
+    let first = repo.commit("first");
+    std::fs::create_dir(repo.path().join("sub")).unwrap();
+    std::os::unix::fs::symlink("sub", repo.path().join("inside")).unwrap();
+    std::fs::write(repo.path().join("sub/file"), "x").unwrap();
+    std::os::unix::fs::symlink(to, repo.path().join(name)).unwrap();
+    let second = repo.commit("second");
+    let checkout = repo.fetch(None).await.unwrap();
+    assert!(checkout.tree(&first).await.is_ok());
+    let error = checkout.tree(&second).await.unwrap_err();
+    let expected = format!(
+        "`{name}` of commit {second} is a symbolic link that leads out of the recipe, or nowhere"
+    );
+    assert_eq!(error.to_string(), expected);
+    assert!(matches!(Fault::from(error), Fault::Recipe(_)));
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 use super::model::{Compose, MountKind};
 use crate::recipe::StackName;
 
+/// In seconds.
+const DAY: u64 = 86_400;
+
 impl Compose {
     /// The short names of all services.
     pub fn service_names(&self) -> BTreeSet<&str> {
@@ -39,10 +42,11 @@ impl Compose {
             .collect()
     }
 
-    /// How long the recipe wants to be waited for. A value that is no number counts as none.
+    /// How long the recipe wants to be waited for: a day at most, so that no sum of it overflows. A
+    /// value that is no number counts as none.
     pub fn recipe_timeout(&self, stack: &StackName) -> Option<Duration> {
-        let seconds = self.label(stack, "timeout")?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds))
+        let seconds = self.label(stack, "timeout")?.trim().parse::<u64>().ok()?;
+        Some(Duration::from_secs(seconds.min(DAY)))
     }
 
     /// The version that the recipe says it is.

@@ -47,7 +47,14 @@ pub enum EnvError {
     Unrepresentable { key: String },
     #[error("`{key}` is no name of a variable: letters, digits and `_`, no digit first")]
     SetKey { key: String },
+    #[error(
+        "line {line}: with `{key}` all values together have more than {LARGEST} bytes, for a value may take in others"
+    )]
+    TooLarge { line: usize, key: String },
 }
+
+/// As many bytes all values together may have: a line `A=$A$A` doubles what is above it.
+const LARGEST: usize = 1024 * 1024;
 
 /// The lines of an `.env` file, and what they mean.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -86,7 +93,7 @@ impl EnvFile {
             lines,
             ..Self::default()
         };
-        file.evaluate();
+        file.evaluate()?;
         Ok(file)
     }
 
@@ -141,11 +148,13 @@ impl EnvFile {
             let assignment = line.assignment.as_ref();
             assignment.is_some_and(|assignment| assignment.key == key)
         });
+        let mut changed = self.clone();
         match found {
-            Some(index) => self.replace(index, &quoted),
-            None => self.append(key, &quoted),
+            Some(index) => changed.replace(index, &quoted),
+            None => changed.append(key, &quoted),
         }
-        self.evaluate();
+        changed.evaluate()?;
+        *self = changed;
         Ok(())
     }
 
@@ -172,7 +181,8 @@ impl EnvFile {
         self.lines.push(line);
     }
 
-    fn evaluate(&mut self) {
+    fn evaluate(&mut self) -> Result<(), EnvError> {
+        let mut size = 0;
         self.variables.clear();
         self.notes.clear();
         for (index, line) in self.lines.iter().enumerate() {
@@ -193,7 +203,16 @@ impl EnvFile {
             }
             let mut unset = Vec::new();
             let raw = &line.text[assignment.raw.clone()];
-            let value = value::evaluate(raw, &self.variables, &mut unset);
+            let before = self.variables.get(&assignment.key).map_or(0, String::len);
+            let most = LARGEST.saturating_sub(size);
+            let value =
+                value::evaluate(raw, &self.variables, &mut unset, most).ok_or_else(|| {
+                    EnvError::TooLarge {
+                        line: number,
+                        key: assignment.key.clone(),
+                    }
+                })?;
+            size = size + value.len() - before;
             for name in unset {
                 self.notes.push(format!(
                     "line {number}: `{}` refers to `{name}`, which is not set above; taken as empty",
@@ -202,6 +221,7 @@ impl EnvFile {
             }
             self.variables.insert(assignment.key.clone(), value);
         }
+        Ok(())
     }
 }
 

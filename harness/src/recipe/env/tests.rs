@@ -102,6 +102,19 @@ mod properties {
 
     use super::*;
 
+    #[test]
+    fn values_that_take_in_each_other_do_not_grow_without_end() {
+        let bomb = format!("A=0123456789\n{}", "A=$A$A\n".repeat(60));
+        let error = EnvFile::parse(&bomb).unwrap_err();
+        insta::assert_snapshot!(error, @"line 18: with `A` all values together have more than 1048576 bytes, for a value may take in others");
+        let wide = format!("A={}\nB={}\n", "x".repeat(700_000), "$A".repeat(100_000));
+        assert!(EnvFile::parse(&wide).is_err());
+        let mut file = EnvFile::parse("A=x\nB=$A$A$A\n").unwrap();
+        let before = file.clone();
+        assert!(file.set("A", &"x".repeat(500_000)).is_err());
+        assert_eq!(file, before, "what is refused changes nothing");
+    }
+
     proptest! {
         #[test]
         fn what_is_read_is_written_back_byte_for_byte(

@@ -57,14 +57,16 @@ fn closing(text: &str, quote: char) -> Option<usize> {
     None
 }
 
-/// What a value means, given the keys that are set above it.
+/// What a value means, given the keys that are set above it. None: it has more bytes than `most`.
 pub(super) fn evaluate(
     raw: &str,
     above: &BTreeMap<String, String>,
     unset: &mut Vec<String>,
-) -> String {
+    most: usize,
+) -> Option<String> {
     if let Some(inner) = raw.strip_prefix('\'') {
-        return inner.strip_suffix('\'').unwrap_or(inner).to_owned();
+        let value = inner.strip_suffix('\'').unwrap_or(inner);
+        return (value.len() <= most).then(|| value.to_owned());
     }
     let (text, quoted) = match raw.strip_prefix('"') {
         Some(inner) => (inner.strip_suffix('"').unwrap_or(inner), true),
@@ -73,6 +75,9 @@ pub(super) fn evaluate(
     let mut value = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
+        if value.len() > most {
+            return None;
+        }
         rest = &rest[c.len_utf8()..];
         match c {
             '\\' if quoted || rest.starts_with('$') => {
@@ -100,7 +105,7 @@ pub(super) fn evaluate(
             other => value.push(other),
         }
     }
-    value
+    (value.len() <= most).then_some(value)
 }
 
 /// The name at the start of what stands behind a `$`, and how long the reference is.

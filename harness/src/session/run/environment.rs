@@ -25,6 +25,12 @@ impl<G: Generic> Run<'_, G> {
         let env = EnvFile::parse(&text)
             .map_err(|error| Fault::recipe(format!("the app's .env after the hook: {error}")))?;
         if let Some(prepared) = &mut self.prepared {
+            if let Some(key) = changed(&prepared.env, &env) {
+                return Err(Fault::recipe(format!(
+                    "the hook before_install changed {key}, which is the run's to say"
+                ))
+                .into());
+            }
             prepared.env = env;
         }
         Ok(())
@@ -86,6 +92,13 @@ impl<G: Generic> Run<'_, G> {
         self.shared.change(inserted).await?;
         Ok(())
     }
+}
+
+/// What names the app, where it is and who gives its certificate, if the hook changed one of them.
+fn changed(before: &EnvFile, after: &EnvFile) -> Option<&'static str> {
+    ["DOMAIN", "LETS_ENCRYPT_ENV", "STACK_NAME", "TYPE"]
+        .into_iter()
+        .find(|key| before.get(key) != after.get(key))
 }
 
 fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {

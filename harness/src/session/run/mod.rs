@@ -31,10 +31,9 @@ use super::server::Shared;
 use crate::data::Seeded;
 use crate::engine::Backup;
 use crate::fault::Fault;
-use crate::recipe::RecipeName;
 use crate::site::Site;
-use crate::suite::repo_local::{Surroundings, run as run_executable};
-use crate::suite::{Approved, Generic, Hook, RepoLocal, Suite};
+use crate::suite::repo_local::{Ran, Surroundings, keep_output, run as run_executable};
+use crate::suite::{Generic, Hook, RepoLocal, Suite};
 use crate::swarm::Converged;
 
 use prepare::Prepared;
@@ -222,14 +221,13 @@ impl<'a, G: Generic> Run<'a, G> {
     /// Runs one of the recipe's hooks, if it has it: repo-local where that may run, else ours.
     async fn hook(&self, hook: Hook) -> Result<(), Stop> {
         let prepared = self.prepared()?;
-        let outcome =
-            if let Some(path) = approved_hook(&prepared.head.tree, &self.request.recipe, hook)? {
-                self.repo_local_hook(&path).await?
-            } else if self.suite.hooks.contains_key(&hook) {
-                self.own_hook(hook).await?
-            } else {
-                return Ok(());
-            };
+        let outcome = if let Some(path) = self.approved_hook(&prepared.head.tree, hook)? {
+            self.repo_local_hook(hook, &path).await?
+        } else if self.suite.hooks.contains_key(&hook) {
+            self.own_hook(hook).await?
+        } else {
+            return Ok(());
+        };
         match outcome {
             Outcome::Pass => Ok(()),
             Outcome::Fail { reason } => Err(Fault::recipe(reason).into()),
@@ -237,7 +235,7 @@ impl<'a, G: Generic> Run<'a, G> {
         }
     }
 
-    async fn repo_local_hook(&self, path: &Path) -> Result<Outcome, Fault> {
+    async fn repo_local_hook(&self, hook: Hook, path: &Path) -> Result<Outcome, Fault> {
         let prepared = self.prepared()?;
         let around = Surroundings {
             tree: &prepared.head.tree,
@@ -247,8 +245,33 @@ impl<'a, G: Generic> Run<'a, G> {
             state: &self.paths.operation_state(),
             authority: None,
         };
-        let (outcome, _) = run_executable(path, &around, prepared.site.limits.hook()).await?;
+        let deadline = prepared.site.limits.hook();
+        let Ran {
+            outcome,
+            output,
+            env,
+        } = run_executable(path, &around, deadline).await?;
+        let evidence = self.paths.evidence();
+        if let Err(error) = keep_output(&evidence, path, &self.journal().redact(&output)) {
+            self.journal().note(None, format!("evidence: {error}"));
+        }
+        if hook == Hook::Install && outcome == Outcome::Pass {
+            let text =
+                env.map_err(|error| Fault::recipe(format!("tests/{}: {error}", path.display())))?;
+            // Read through the parser with what our own hooks leave.
+            let file = self.paths.env_file();
+            std::fs::write(&file, text)
+                .map_err(|error| Fault::infra(format!("{}: {error}", file.display())))?;
+        }
         Ok(outcome)
+    }
+
+    /// The recipe repository's own hook, where its code may run here.
+    fn approved_hook(&self, tree: &Path, hook: Hook) -> Result<Option<PathBuf>, Fault> {
+        if !self.suite.approved.allows(&self.request.recipe) {
+            return Ok(None);
+        }
+        Ok(RepoLocal::find(tree)?.hooks.remove(&hook))
     }
 
     async fn own_hook(&self, hook: Hook) -> Result<Outcome, Fault> {
@@ -268,14 +291,6 @@ impl<'a, G: Generic> Run<'a, G> {
             .as_ref()
             .ok_or_else(|| Fault::infra("nothing was prepared"))
     }
-}
-
-/// The recipe repository's own hook, where its code may run here.
-fn approved_hook(tree: &Path, recipe: &RecipeName, hook: Hook) -> Result<Option<PathBuf>, Fault> {
-    if !Approved::list().allows(recipe) {
-        return Ok(None);
-    }
-    Ok(RepoLocal::find(tree)?.hooks.remove(&hook))
 }
 
 /// What a tier is whose prerequisite did not pass.

@@ -12,7 +12,7 @@ use crate::recipe::base::{BaseChoice, Named, choose_base};
 use crate::recipe::{AppDomain, Checkout, EnvFile, Tag, lint};
 use crate::session::deployment::{abra_sh, deployment, new_env};
 use crate::site::Site;
-use crate::suite::{Approved, Generic, RepoLocal};
+use crate::suite::{Generic, RepoLocal};
 
 impl<G: Generic> Run<'_, G> {
     /// Fetches the recipe, records head before anything moves, and chooses the base.
@@ -121,7 +121,7 @@ impl<G: Generic> Run<'_, G> {
     /// Lists the recipe's own tests, and says which of them do not run.
     fn find_repo_local(&self, tree: &Path) -> Result<(), Fault> {
         let found = RepoLocal::find(tree)?;
-        let approved = Approved::list().allows(&self.request.recipe);
+        let approved = self.suite.approved.allows(&self.request.recipe);
         let said = |path: String, ran: bool, reason: &str| {
             self.journal().emit(EventKind::RepoLocal {
                 path,
@@ -139,7 +139,8 @@ impl<G: Generic> Run<'_, G> {
             said(format!("tests/{}", path.display()), approved, reason);
         }
         for (path, reason) in &found.others {
-            said(format!("tests/{path}"), false, reason);
+            let path = format!("tests/{path}");
+            said(path.trim_end_matches('/').to_owned(), false, reason);
         }
         Ok(())
     }

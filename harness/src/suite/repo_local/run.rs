@@ -1,8 +1,6 @@
 //! One executable of `tests/`, in surroundings of its own.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -10,18 +8,23 @@ use std::time::Duration;
 
 use results::Outcome;
 use tokio::io::AsyncReadExt;
+use tokio::process::Child;
+use tokio::task::JoinHandle;
 
-use super::shown;
+use super::confine::{CONFINE_ROLE, Ending, Files, Report};
+use super::room::Room;
 use crate::fault::Fault;
 use crate::recipe::RecipeName;
 use crate::wait::Seconds;
 
 /// Exit status by which a test says that it does not apply.
 const SKIP: i32 = 77;
-/// The user and group `nobody`.
-const NOBODY: u32 = 65534;
-/// How much of a test's output is kept: its end.
+/// How much of each output stream is kept: its end.
 const KEPT_OUTPUT: usize = 64 * 1024;
+/// How much of its last line is a reason.
+const LONGEST_REASON: usize = 400;
+/// How long the end of all its processes may take.
+const ENDED_WITHIN: Duration = Duration::from_secs(20);
 
 /// What a repo-local executable is given.
 pub struct Surroundings<'a> {
@@ -34,64 +37,104 @@ pub struct Surroundings<'a> {
     pub authority: Option<&'a Path>,
 }
 
+/// What came of one.
+#[derive(Debug)]
+pub struct Ran {
+    pub outcome: Outcome,
+    /// The end of its output, for people.
+    pub output: String,
+    /// The app's `.env` as it left it, or what is wrong with that.
+    pub env: Result<String, String>,
+}
+
 /// Runs one executable of `tests/`: exit 0 passes, 77 skips with the last line as the reason,
-/// anything else fails. Gives the outcome and the end of the output.
-pub async fn run(
-    path: &Path,
-    around: &Surroundings<'_>,
-    deadline: Duration,
-) -> Result<(Outcome, String), Fault> {
-    let fault = |error: io::Error| Fault::infra(format!("tests/{}: {error}", shown(path)));
-    let dir = copies(around).map_err(fault)?;
-    let mut command = std::process::Command::new(dir.path().join("tests").join(path));
-    command
-        .env_clear()
-        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-        .env("HOME", dir.path())
-        .env("CCCI_RECIPE", around.recipe.as_str())
-        .env("CCCI_APP_DOMAIN", around.domain)
-        .env("CCCI_APP_ENV", dir.path().join("app.env"))
-        .env("CCCI_STATE", dir.path().join("state.json"))
-        .current_dir(dir.path().join("tests"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
-    if around.authority.is_some() {
-        command.env("CCCI_CA", dir.path().join("ca.pem"));
-    }
-    if rustix::process::getuid().is_root() {
-        command.uid(NOBODY).gid(NOBODY);
-    }
-    let mut child = tokio::process::Command::from(command)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(fault)?;
-    let group = child
-        .id()
-        .and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?));
+/// anything else fails. Dropped before its end, it kills what it started.
+pub async fn run(path: &Path, around: &Surroundings<'_>, deadline: Duration) -> Result<Ran, Fault> {
+    let name = format!("tests/{}", path.display());
+    let fault = |error: io::Error| Fault::infra(format!("{name}: {error}"));
+    let room = Room::new(around).map_err(fault)?;
+    let mut child = start(path, &room, around).map_err(fault)?;
+    // Whoever holds the other end is told by its end to kill all that comes of the executable.
+    let lifeline = child.stdin.take();
     let stdout = child.stdout.take().map(tail);
     let stderr = child.stderr.take().map(tail);
-    let status = tokio::time::timeout(deadline, child.wait()).await;
-    // Whatever the test left running goes with it.
-    if let Some(group) = group {
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
-    let mut output = String::new();
-    for part in [stdout, stderr].into_iter().flatten() {
-        // A descendant that left the group may hold the stream: its end is not waited for.
-        let read = tokio::time::timeout(Duration::from_secs(2), part).await;
-        output.push_str(&read.map(Result::unwrap_or_default).unwrap_or_default());
-    }
-    let outcome = match status {
-        Err(_) => Outcome::fail(format!(
-            "tests/{}: no end within {}",
-            shown(path),
-            Seconds(deadline)
-        )),
-        Ok(status) => judge(status.map_err(fault)?, &output),
+    let in_time = tokio::time::timeout(deadline, child.wait()).await.is_ok();
+    drop(lifeline);
+    match tokio::time::timeout(ENDED_WITHIN, child.wait()).await {
+        Ok(status) => status.map_err(fault)?,
+        Err(_) => {
+            let text = format!("{name}: its processes did not end when they were killed");
+            return Err(Fault::infra(text));
+        }
     };
-    Ok((outcome, output))
+    let report: Option<Report> = std::fs::read(room.report())
+        .ok()
+        .and_then(|json| serde_json::from_slice(&json).ok());
+    let report = report
+        .ok_or_else(|| Fault::infra(format!("{name}: who was to run it ended without a word")))?;
+    let mut output = about(report.files).to_owned();
+    let mut said = String::new();
+    for part in [stdout, stderr].into_iter().flatten() {
+        said.push_str(&part.await.unwrap_or_default());
+    }
+    output.push_str(&said);
+    let outcome = match report.ending {
+        Ending::NotConfined(error) => Outcome::error(format!("{name}: {error}")),
+        _ if !in_time => Outcome::fail(format!("{name}: no end within {}", Seconds(deadline))),
+        Ending::NotStarted(error) => Outcome::fail(format!("{name} can't be started: {error}")),
+        Ending::Status(raw) => judge(ExitStatus::from_raw(raw), &said),
+    };
+    let env = room.left_env();
+    room.close().map_err(fault)?;
+    Ok(Ran {
+        outcome,
+        output,
+        env,
+    })
+}
+
+/// Keeps an executable's redacted output in the run's folder. Gives its name there.
+pub fn keep_output(evidence: &Path, path: &Path, redacted: &str) -> io::Result<String> {
+    let name = format!("repo-local-{}.txt", path.display()).replace('/', "-");
+    std::fs::create_dir_all(evidence)?;
+    std::fs::write(evidence.join(&name), redacted)?;
+    Ok(format!("evidence/{name}"))
+}
+
+fn start(path: &Path, room: &Room, around: &Surroundings<'_>) -> io::Result<Child> {
+    let mut command = std::process::Command::new("/proc/self/exe");
+    command
+        .arg(CONFINE_ROLE)
+        .args([room.report(), room.work(), room.path().to_owned()])
+        .arg(room.tests().join(path))
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("HOME", room.work())
+        .env("TMPDIR", room.work())
+        .env("CCCI_RECIPE", around.recipe.as_str())
+        .env("CCCI_APP_DOMAIN", around.domain)
+        .env("CCCI_APP_ENV", room.env_file())
+        .env("CCCI_STATE", room.state())
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // A signal for the runner's group must not take away the one who cleans up.
+        .process_group(0);
+    if room.has_authority {
+        command.env("CCCI_CA", room.authority());
+    }
+    tokio::process::Command::from(command).spawn()
+}
+
+fn about(files: Files) -> &'static str {
+    match files {
+        Files::Confined => "",
+        Files::Partly => "(cc-ci: this kernel's Landlock knows only a part of the rights)\n",
+        Files::Free => {
+            "(cc-ci: this kernel has no Landlock: only its user keeps it to its folder)\n"
+        }
+    }
 }
 
 fn judge(status: ExitStatus, output: &str) -> Outcome {
@@ -100,6 +143,7 @@ fn judge(status: ExitStatus, output: &str) -> Outcome {
         .rev()
         .find(|line| !line.trim().is_empty())
         .unwrap_or("no output");
+    let last: String = last.chars().take(LONGEST_REASON).collect();
     match (status.code(), status.signal()) {
         (Some(0), _) => Outcome::Pass,
         (Some(SKIP), _) => Outcome::skip(last),
@@ -108,66 +152,29 @@ fn judge(status: ExitStatus, output: &str) -> Outcome {
     }
 }
 
-/// The end of a stream, read to its end whatever its length.
-fn tail(
-    mut stream: impl tokio::io::AsyncRead + Unpin + Send + 'static,
-) -> tokio::task::JoinHandle<String> {
+/// The end of a stream, read to its end whatever its length. It begins with a whole line: half of
+/// one may begin within a secret, which nobody would know again.
+fn tail(mut stream: impl tokio::io::AsyncRead + Unpin + Send + 'static) -> JoinHandle<String> {
     tokio::spawn(async move {
         let mut kept = Vec::new();
+        let mut cut = false;
         let mut chunk = vec![0; 16 * 1024];
         while let Ok(read @ 1..) = stream.read(&mut chunk).await {
             kept.extend_from_slice(&chunk[..read]);
             if kept.len() > 2 * KEPT_OUTPUT {
                 kept.drain(..kept.len() - KEPT_OUTPUT);
+                cut = true;
             }
         }
-        String::from_utf8_lossy(&kept[kept.len().saturating_sub(KEPT_OUTPUT)..]).into_owned()
+        if kept.len() > KEPT_OUTPUT {
+            kept.drain(..kept.len() - KEPT_OUTPUT);
+            cut = true;
+        }
+        let whole = match kept.iter().position(|byte| *byte == b'\n') {
+            _ if !cut => &kept[..],
+            Some(end) => &kept[end + 1..],
+            None => b"(the end of a line that is too long)\n",
+        };
+        String::from_utf8_lossy(whole).into_owned()
     })
-}
-
-/// A folder with copies of what the executable may see, owned by the user that it runs as.
-fn copies(around: &Surroundings<'_>) -> io::Result<tempfile::TempDir> {
-    let dir = tempfile::Builder::new()
-        .prefix("cc-ci-tests-")
-        .tempdir_in("/tmp")?;
-    copy_tree(&around.tree.join("tests"), &dir.path().join("tests"))?;
-    let files = [
-        (Some(around.env_file), "app.env"),
-        (Some(around.state), "state.json"),
-        (around.authority, "ca.pem"),
-    ];
-    for (from, name) in files {
-        if let Some(from) = from {
-            let to = dir.path().join(name);
-            fs::copy(from, &to)?;
-            fs::set_permissions(&to, fs::Permissions::from_mode(0o600))?;
-            give_away(&to)?;
-        }
-    }
-    give_away(dir.path())?;
-    Ok(dir)
-}
-
-/// Copies folders and regular files; anything else (links, pipes, devices) is left out.
-fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        let what = entry.file_type()?;
-        if what.is_dir() {
-            copy_tree(&entry.path(), &target)?;
-        } else if what.is_file() {
-            fs::copy(entry.path(), &target)?;
-            give_away(&target)?;
-        }
-    }
-    give_away(to)
-}
-
-fn give_away(path: &Path) -> io::Result<()> {
-    if rustix::process::getuid().is_root() {
-        chown(path, Some(NOBODY), Some(NOBODY))?;
-    }
-    Ok(())
 }
