@@ -10,7 +10,7 @@ use crate::log::Problem;
 use crate::outcome::{Cause, Outcome, Source, Tier, Verdict};
 use crate::record::{
     LintRecord, OperationRecord, Record, RepoLocalRecord, RetryRecord, RunFault, RunFaultKind,
-    SCHEMA, Span,
+    SCHEMA, Span, TierRecord,
 };
 use crate::verdict;
 
@@ -220,8 +220,7 @@ impl Fold {
                 name,
                 source,
                 running: false,
-                flaky: false,
-                outcome: None,
+                tries: Vec::new(),
                 duration_ms: 0,
                 evidence: Vec::new(),
             });
@@ -234,6 +233,7 @@ impl Fold {
         let faults = self.faults(problems);
         self.close_timeline();
         let tiers = self.tiers();
+        let flaky = flaky(&tiers);
         let started = self.started.take().unwrap_or_else(unknown_run);
         let resolved = self.resolved.take();
         let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
@@ -265,12 +265,7 @@ impl Fold {
             lint: self.lint.take().unwrap_or_else(no_lint),
             settings: started.settings,
             retries: self.retries,
-            flaky: self
-                .trials
-                .iter()
-                .filter(|trial| trial.flaky)
-                .map(|trial| format!("{}::{}", trial.tier, trial.name))
-                .collect(),
+            flaky,
             repo_local: self.repo_local,
             notes: self
                 .notes
@@ -345,6 +340,17 @@ impl Fold {
             (None, None) => "nothing, not even its start".to_owned(),
         }
     }
+}
+
+fn flaky(tiers: &[TierRecord]) -> Vec<String> {
+    let of = |tier: &TierRecord| {
+        let flaky = tier.tests.iter().filter(|test| test.is_flaky());
+        let names: Vec<_> = flaky
+            .map(|test| format!("{}::{}", tier.name, test.name))
+            .collect();
+        names
+    };
+    tiers.iter().flat_map(of).collect()
 }
 
 fn unknown_run() -> RunStarted {

@@ -137,8 +137,19 @@ pub struct TestRecord {
     pub source: Source,
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// Of all tries.
     pub duration_ms: u64,
     pub evidence: Vec<String>,
+    /// What came of the tries before the last one, as far as they did not pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Outcome>,
+}
+
+impl TestRecord {
+    /// Whether it passed, but only on a later try.
+    pub fn is_flaky(&self) -> bool {
+        self.outcome == Outcome::Pass && !self.earlier.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,7 +1,7 @@
 //! Lines for people that table and report share. All of them are inert.
 
 use crate::outcome::Outcome;
-use crate::record::{Record, TierRecord};
+use crate::record::{Record, TestRecord, TierRecord};
 use crate::text::line;
 use crate::verdict::is_assertion;
 
@@ -14,8 +14,17 @@ pub(crate) fn remarks(record: &Record) -> Vec<String> {
         let (what, why) = (line(&retry.what), line(&retry.why));
         format!("{tier}: try {attempt} of {what}: {why}")
     }));
-    let flaky = record.flaky.iter();
-    remarks.extend(flaky.map(|name| format!("{} passed only on a second try", line(name))));
+    for tier in &record.tiers {
+        let flaky = tier.tests.iter().filter(|test| test.is_flaky());
+        remarks.extend(flaky.map(|test| {
+            let (name, tries) = (line(&test.name), test.earlier.len() + 1);
+            format!(
+                "{} {name} is flaky: it passed on try {tries}; before: {}",
+                tier.name,
+                earlier(test)
+            )
+        }));
+    }
     if !record.skipped_generic.is_empty() {
         let tiers: Vec<_> = record
             .skipped_generic
@@ -38,6 +47,16 @@ pub(crate) fn remarks(record: &Record) -> Vec<String> {
     remarks
 }
 
+/// What came of the tries before the last one.
+pub(crate) fn earlier(test: &TestRecord) -> String {
+    let earlier = test.earlier.iter();
+    let said = earlier.map(|outcome| {
+        let reason = line(outcome.reason().unwrap_or_default());
+        format!("{}: {reason}", outcome.word())
+    });
+    said.collect::<Vec<_>>().join("; ")
+}
+
 /// How many assertions a tier has, and how many of them passed where that is fewer. Empty for a
 /// tier that does not apply.
 pub(crate) fn tests_cell(tier: &TierRecord) -> String {
@@ -45,10 +64,15 @@ pub(crate) fn tests_cell(tier: &TierRecord) -> String {
     let (passed, all) = asserting.fold((0, 0), |(passed, all), test| {
         (passed + usize::from(test.outcome == Outcome::Pass), all + 1)
     });
+    let flaky = tier.tests.iter().filter(|test| test.is_flaky()).count();
+    let flaky = match flaky {
+        0 => String::new(),
+        flaky => format!(", {flaky} flaky"),
+    };
     match &tier.outcome {
         Outcome::Skip { .. } => String::new(),
         _ if all == 0 => String::new(),
-        _ if passed == all => all.to_string(),
-        _ => format!("{passed} of {all} passed"),
+        _ if passed == all => format!("{all}{flaky}"),
+        _ => format!("{passed} of {all} passed{flaky}"),
     }
 }

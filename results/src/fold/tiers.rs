@@ -95,6 +95,7 @@ impl Fold {
                     outcome: self.unheard("it was planned and never came"),
                     duration_ms: 0,
                     evidence: Vec::new(),
+                    earlier: Vec::new(),
                 });
             }
         }
@@ -103,7 +104,7 @@ impl Fold {
 
     fn test(&self, trial: &Trial) -> TestRecord {
         let cut = trial.running.then(|| self.unheard(WITHOUT_A_WORD));
-        let outcome = match (trial.outcome.clone(), cut) {
+        let outcome = match (trial.outcome(), cut) {
             (Some(known), Some(cut)) => known.worse(cut),
             (Some(outcome), None) | (None, Some(outcome)) => outcome,
             (None, None) => Outcome::error(WITHOUT_A_WORD),
@@ -114,6 +115,7 @@ impl Fold {
             outcome,
             duration_ms: trial.duration_ms,
             evidence: trial.evidence.clone(),
+            earlier: trial.earlier(),
         }
     }
 

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::{Evidence, Find, facts, reason, status};
 use crate::outcome::{Outcome, Tier};
 use crate::record::{Record, TestRecord, TierRecord};
-use crate::remarks::tests_cell;
+use crate::remarks::{earlier, tests_cell};
 use crate::text::{block, count, duration, line};
 
 pub(super) fn overview(record: &Record) -> Markup {
@@ -96,6 +96,8 @@ fn test(test: &TestRecord, tier: &TierRecord, find: Find<'_>) -> Markup {
         li {
             (status(&test.outcome)) " " span.name { (line(&test.name)) }
             span.muted { " " (test.source) @if test.duration_ms > 0 { ", " (duration(test.duration_ms)) } }
+            @if test.is_flaky() { " " span.status.unverified { "flaky" } }
+            @if !test.earlier.is_empty() { p.muted { "Tries before the last: " (earlier(test)) } }
             // What stands above all of them is not said for each one again.
             @if test.outcome != tier.outcome { (reason(&test.outcome)) }
             (evidence(&test.evidence, find))

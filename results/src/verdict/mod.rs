@@ -135,6 +135,9 @@ fn pass_reason(record: &Record) -> String {
         passed.join(", "),
         count(asserted, "assertion")
     );
+    if !record.flaky.is_empty() {
+        reason = format!("{reason} ({} only on a second try)", record.flaky.len());
+    }
     let others = [
         ("does not apply", skipped),
         ("not verified", unverified),

@@ -269,6 +269,43 @@ fn junit_is_red_exactly_if_the_run_is(#[case] run: Run, #[case] least: usize) {
     assert!(if least == 0 { red == 0 } else { red >= least }, "{xml}");
 }
 
+#[test]
+fn a_second_try_is_told_wherever_the_record_is_shown() {
+    let mut run = sample::all_pass();
+    let ended = |outcome| {
+        let name = "services_converged";
+        sample::trial_ended(Tier::Install, Source::Generic, name, outcome)
+    };
+    run.push(ended(Outcome::fail("502")))
+        .push(ended(Outcome::Pass))
+        .push(EventKind::Retry {
+            tier: Tier::Backup,
+            what: "the backup".to_owned(),
+            why: "the dump is cut".to_owned(),
+            attempt: 2,
+        });
+    let record = run.record();
+    let table = table::render(&record, Colour::Never, None);
+    let page = html::render(&record, &|_| None);
+    let lines = [
+        "install services_converged is flaky: it passed on try 2; before: fail: 502",
+        "backup: try 2 of the backup: the dump is cut",
+    ];
+    for line in lines {
+        assert!(table.contains(line), "{table}");
+        assert!(page.contains(line), "{page}");
+    }
+    assert!(table.contains("2, 1 flaky"), "{table}");
+    let xml = junit::render(&record).unwrap();
+    for element in [
+        r#"<flakyFailure message="502" type="fail">"#,
+        r#"<flakyError message="the backup: the dump is cut" type="error">"#,
+    ] {
+        assert!(xml.contains(element), "{xml}");
+    }
+    assert!(xml.contains(r#"failures="0" errors="0""#), "{xml}");
+}
+
 const HOSTILE: &str = "\u{1b}[31m\u{1b}]0;owned\u{7}</script></style><script>alert(1)</script>\
     \"'><img src=x onerror=alert(1)>]]>&amp;\u{202e}\u{9b}2J\0\u{ffff}\r\n<!-- ";
 
