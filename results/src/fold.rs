@@ -259,6 +259,7 @@ impl Fold {
             verdict_reason: String::new(),
             level: None,
             level_reason: String::new(),
+            ladder: Vec::new(),
             tiers_asked: started.tiers,
             tiers,
             skipped_generic: started.skipped_generic,
@@ -299,6 +300,7 @@ impl Fold {
         }
         (record.verdict, record.verdict_reason) = verdict::run_verdict(&record);
         (record.level, record.level_reason) = verdict::level(&record);
+        record.ladder = verdict::ladder(&record);
         record
     }
 

@@ -39,6 +39,9 @@ pub struct Record {
     /// 0 to 5; none for a partial run.
     pub level: Option<u8>,
     pub level_reason: String,
+    /// What each rung of the level came to, lowest first; empty for a partial run.
+    #[serde(default)]
+    pub ladder: Vec<Rung>,
     /// The tiers asked for. Not all five named ones: a partial run, which has no level.
     pub tiers_asked: Vec<Tier>,
     /// The five named tiers in their order, then fresh where it applies.
@@ -76,6 +79,41 @@ impl Record {
                 u64::try_from(finished.duration_since(started).as_millis()).unwrap_or(0)
             }
             _ => 0,
+        }
+    }
+}
+
+/// A rung of the level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rung {
+    /// From 1.
+    pub rung: u8,
+    pub name: String,
+    pub state: RungState,
+    /// Why it is skipped, blocked or out of reach.
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RungState {
+    /// It passed, and every rung below it passed or was skipped.
+    Passed,
+    /// Does not apply: it blocks nothing, and it is not a rung that one stands on.
+    Skipped,
+    Blocked,
+    /// It passed, and a rung below it is blocked.
+    OutOfReach,
+}
+
+impl RungState {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Skipped => "skipped",
+            Self::Blocked => "blocked",
+            Self::OutOfReach => "out of reach",
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::outcome::{Outcome, Verdict};
-use crate::record::{Record, TestRecord, TierRecord};
+use crate::record::{Record, Rung, RungState, TestRecord, TierRecord};
 use crate::remarks::{remarks, tests_cell};
 use crate::text::{count, duration, line, short};
 
@@ -57,14 +57,34 @@ fn write_table(
     let time = time_cell(record.teardown.duration_ms);
     status_row(out, paint, "teardown", &record.teardown.outcome, &time, "")?;
 
-    let level = record
-        .level
-        .map_or("none".to_owned(), |level| level.to_string());
-    writeln!(out, "\n  level {level}: {}", line(&record.level_reason))?;
+    write_level(out, record)?;
     section(out, "not a pass", &differs(record))?;
     section(out, "notes", &notes(record))?;
     if let Some(report) = report {
         writeln!(out, "\n  report: {}", line(report))?;
+    }
+    Ok(())
+}
+
+/// The level; where it is not the highest, each rung with its state and the reason.
+fn write_level(out: &mut String, record: &Record) -> std::fmt::Result {
+    let reason = line(&record.level_reason);
+    let Some(level) = record.level else {
+        return writeln!(out, "\n  no level: {reason}");
+    };
+    let explained = |rung: &Rung| rung.state != RungState::Passed || rung.reason.is_some();
+    if !record.ladder.iter().any(explained) {
+        return writeln!(out, "\n  level {level} of 5: {reason}");
+    }
+    writeln!(out, "\n  level {level} of 5")?;
+    for rung in &record.ladder {
+        let (name, state) = (line(&rung.name), rung.state.words());
+        let why = match &rung.reason {
+            Some(reason) if *reason == record.verdict_reason => "see above".to_owned(),
+            reason => line(reason.as_deref().unwrap_or_default()),
+        };
+        let row = format!("{} {name:<20} {state:<14} {why}", rung.rung);
+        writeln!(out, "    {}", row.trim_end())?;
     }
     Ok(())
 }

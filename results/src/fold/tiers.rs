@@ -79,6 +79,11 @@ impl Fold {
             let cut = self.unheard("it began and never ended");
             record.outcome = record.outcome.worse(cut);
         }
+        if record.outcome == Outcome::Pass
+            && let Some(why) = verdict::not_of_head(tier, &record, self.resolved.as_ref())
+        {
+            record.outcome = Outcome::error(why);
+        }
         Some(record)
     }
 

@@ -55,6 +55,7 @@ pub fn render(record: &Record, find: Find<'_>) -> String {
                 main {
                     (header(record))
                     (tiers::overview(record))
+                    (tiers::ladder(record))
                     (timeline::timeline(record))
                     (tiers::sections(record, find))
                     (lint(record))

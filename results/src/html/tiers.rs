@@ -7,7 +7,7 @@ use maud::{Markup, html};
 
 use super::{Evidence, Find, facts, reason, status};
 use crate::outcome::{Outcome, Tier};
-use crate::record::{Record, TestRecord, TierRecord};
+use crate::record::{Record, RungState, TestRecord, TierRecord};
 use crate::remarks::{earlier, tests_cell};
 use crate::text::{block, count, duration, line};
 
@@ -41,6 +41,35 @@ fn row(name: &str, outcome: &Outcome, ms: u64, tests: &str) -> Markup {
             td.number { (tests) }
             td { (line(outcome.reason().unwrap_or_default())) }
         }
+    }
+}
+
+/// Each rung of the level, with the reason where it is not plainly passed.
+pub(super) fn ladder(record: &Record) -> Markup {
+    html! {
+        @if !record.ladder.is_empty() {
+            section #level {
+                h2 { "Level " @if let Some(level) = record.level { (level) " of 5" } }
+                div.scroll { table {
+                    thead { tr { th scope="col" { "Rung" } th scope="col" { "State" } th scope="col" { "Why" } } }
+                    tbody { @for rung in &record.ladder {
+                        tr {
+                            th scope="row" { (rung.rung) " " (line(&rung.name)) }
+                            td { span class={ "status " (rung_class(rung.state)) } { (rung.state.words()) } }
+                            td { (line(rung.reason.as_deref().unwrap_or_default())) }
+                        }
+                    } }
+                } }
+            }
+        }
+    }
+}
+
+fn rung_class(state: RungState) -> &'static str {
+    match state {
+        RungState::Passed => "pass",
+        RungState::Skipped | RungState::OutOfReach => "skip",
+        RungState::Blocked => "unverified",
     }
 }
 

@@ -5,10 +5,12 @@
 //!
 //! Must not know: where the record comes from, how it is shown.
 
+mod head;
 mod level;
 mod tier;
 
-pub use level::level;
+pub use head::{COMMIT, not_of_head};
+pub use level::{ladder, level};
 pub use tier::{Selection, TierFacts, is_assertion, is_functional, tier_outcome};
 
 use crate::outcome::{Cause, Outcome, Tier, Verdict};
@@ -69,7 +71,7 @@ fn error_reason(record: &Record) -> Option<String> {
     if let Some(fault) = record.faults.first() {
         return Some(fault.text.clone());
     }
-    install_not_proven(record)
+    install_not_proven(record).or_else(|| head::never_live(record))
 }
 
 fn install_not_proven(record: &Record) -> Option<String> {

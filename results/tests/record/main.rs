@@ -7,6 +7,7 @@
 
 mod fold;
 mod log;
+mod nothing;
 mod properties;
 mod rendering;
 mod rules;

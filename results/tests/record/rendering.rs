@@ -33,7 +33,7 @@ fn the_table_of_each_kind_of_run() {
       lint      pass
       teardown  pass             600 ms
 
-      level 5: every rung passed
+      level 5 of 5: every rung passed
 
       report: runs/custom-html-7f3a/report.html
     ");
@@ -52,7 +52,12 @@ fn the_table_of_each_kind_of_run() {
       lint      pass
       teardown  pass             600 ms
 
-      level 1: upgrade failed: the update of service app was rolled back: the new task never became healthy
+      level 1 of 5
+        1 install              passed
+        2 upgrade              blocked        see above
+        3 backup and restore   blocked        backup was not verified: head is not live: upgrade failed
+        4 functional           blocked        custom was not verified: unknown_path_is_404: head is not live: upgrade failed
+        5 lint                 out of reach   it passed, but rung 2 (upgrade) is blocked
 
       not a pass
         upgrade: fail: the update of service app was rolled back: the new task never became healthy
@@ -77,7 +82,12 @@ fn the_table_of_each_kind_of_run() {
       lint      pass
       teardown  pass             600 ms
 
-      level 1: upgrade was not verified: base 1.10.0+1.28.0 can't be deployed: no such image docker.example/nginx:1.28
+      level 1 of 5
+        1 install              passed
+        2 upgrade              blocked        upgrade was not verified: base 1.10.0+1.28.0 can't be deployed: no such image docker.example/nginx:1.28
+        3 backup and restore   out of reach   it passed, but rung 2 (upgrade) is blocked
+        4 functional           out of reach   it passed, but rung 2 (upgrade) is blocked
+        5 lint                 out of reach   it passed, but rung 2 (upgrade) is blocked
 
       not a pass
         upgrade: unverified: base 1.10.0+1.28.0 can't be deployed: no such image docker.example/nginx:1.28
@@ -100,7 +110,12 @@ fn the_table_of_each_kind_of_run() {
       lint      pass
       teardown  pass             600 ms
 
-      level 5: backup does not apply: no service has the label backupbot.backup
+      level 5 of 5
+        1 install              passed
+        2 upgrade              passed
+        3 backup and restore   skipped        backup does not apply: no service has the label backupbot.backup
+        4 functional           passed
+        5 lint                 passed
 
       not a pass
         backup: skip: no service has the label backupbot.backup
@@ -123,7 +138,12 @@ fn the_table_of_each_kind_of_run() {
       lint      unverified
       teardown  pass             600 ms
 
-      level 1: upgrade was not verified: it began and never ended, for the run was cancelled
+      level 1 of 5
+        1 install              passed
+        2 upgrade              blocked        upgrade was not verified: it began and never ended, for the run was cancelled
+        3 backup and restore   blocked        backup was not verified: it never reported back, for the run was cancelled
+        4 functional           blocked        custom was not verified: it never reported back, for the run was cancelled
+        5 lint                 blocked        lint was not verified: lint never reported
 
       not a pass
         upgrade: unverified: it began and never ended, for the run was cancelled
@@ -150,7 +170,7 @@ fn the_table_of_each_kind_of_run() {
       lint      pass
       teardown  error            600 ms
 
-      level 5: every rung passed
+      level 5 of 5: every rung passed
 
       not a pass
         teardown: error: left behind: volume cust-0f3a9c_ci_test_content
@@ -173,7 +193,12 @@ fn the_table_of_each_kind_of_run() {
       lint      fail                     1 finding
       teardown  pass             600 ms
 
-      level 3: custom was not verified: the recipe has no functional tests of its own
+      level 3 of 5
+        1 install              passed
+        2 upgrade              passed
+        3 backup and restore   passed
+        4 functional           blocked        custom was not verified: the recipe has no functional tests of its own
+        5 lint                 blocked        lint failed: the recipe has no README
 
       not a pass
         custom: unverified: the recipe has no functional tests of its own

@@ -6,6 +6,7 @@
 mod backup;
 mod deploy;
 mod environment;
+mod pinned;
 mod prepare;
 mod queue;
 mod resolve;
@@ -19,6 +20,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use results::event::EventKind;
+use results::verdict::COMMIT;
 use results::{Cause, Outcome, Tier};
 use serde_json::{Map, Value};
 
@@ -184,7 +186,14 @@ impl<'a, G: Generic> Run<'a, G> {
     /// Records what came of an operation, and remembers it.
     async fn settle(&mut self, tier: Tier, started: Instant, operation: Operation) -> Outcome {
         let (outcome, facts) = match operation {
-            Ok(facts) => (Outcome::Pass, facts),
+            Ok(mut facts) => {
+                if let Some(live) = &self.live {
+                    // The verdict wants to know of which commit all this is true.
+                    let commit = || Value::String(live.commit.to_string());
+                    facts.entry(COMMIT).or_insert_with(commit);
+                }
+                (Outcome::Pass, facts)
+            }
             Err(Stop::Outcome(outcome)) => (outcome, Map::new()),
             Err(Stop::Fault(fault)) => (fault.outcome(), Map::new()),
         };
