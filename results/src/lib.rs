@@ -8,6 +8,7 @@
 //! This crate must not know: Docker, a recipe's code, HTTP.
 
 pub mod event;
+pub mod evidence;
 mod fold;
 pub mod html;
 pub mod junit;

@@ -5,10 +5,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::evidence::{Evidence, Find, culprit, first_shown, last_lines};
 use crate::outcome::{Outcome, Verdict};
 use crate::record::{Record, Rung, RungState, TestRecord, TierRecord};
 use crate::remarks::{remarks, tests_cell};
-use crate::text::{count, duration, line, short};
+use crate::text::{block, count, duration, line, short};
+
+/// How much of a file is shown.
+const PIECE_LINES: usize = 12;
+const PIECE_WIDTH: usize = 160;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
@@ -16,12 +21,12 @@ pub enum Colour {
     Always,
 }
 
-/// The table. `report` is where the report lies, as people can paste it.
-pub fn render(record: &Record, colour: Colour, report: Option<&str>) -> String {
+/// The table. `find` gives evidence; `report` is where the report lies, as people can paste it.
+pub fn render(record: &Record, colour: Colour, find: Find<'_>, report: Option<&str>) -> String {
     let mut out = String::new();
     let paint = Paint(colour);
     // Writing to a String can't fail.
-    let _ = write_table(&mut out, record, &paint, report);
+    let _ = write_table(&mut out, record, &paint, find, report);
     out
 }
 
@@ -29,6 +34,7 @@ fn write_table(
     out: &mut String,
     record: &Record,
     paint: &Paint,
+    find: Find<'_>,
     report: Option<&str>,
 ) -> std::fmt::Result {
     let verdict = record.verdict.to_string().to_uppercase();
@@ -37,6 +43,7 @@ fn write_table(
     let verdict = paint.with(code, &verdict);
     writeln!(out, "{}  {verdict}  in {took}", line(&record.recipe))?;
     writeln!(out, "  {}", line(&record.verdict_reason))?;
+    write_piece(out, record, find)?;
     writeln!(out, "  {}", what(record))?;
 
     writeln!(
@@ -64,6 +71,23 @@ fn write_table(
         writeln!(out, "\n  report: {}", line(report))?;
     }
     Ok(())
+}
+
+/// The end of the one file that shows why the run is no pass.
+fn write_piece(out: &mut String, record: &Record, find: Find<'_>) -> std::fmt::Result {
+    let culprit = culprit(record);
+    let shown = culprit.and_then(|culprit| first_shown(culprit.evidence, find));
+    let Some((path, Evidence::Text { text, .. })) = shown else {
+        return Ok(());
+    };
+    writeln!(out, "    {}", line(path))?;
+    for text in last_lines(&block(&text), PIECE_LINES).0.lines() {
+        let cut = text.chars().count() > PIECE_WIDTH;
+        let text: String = text.chars().take(PIECE_WIDTH).collect();
+        let row = format!("    | {text}{}", if cut { " …" } else { "" });
+        writeln!(out, "{}", row.trim_end())?;
+    }
+    writeln!(out)
 }
 
 /// The level; where it is not the highest, each rung with its state and the reason.

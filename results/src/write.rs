@@ -1,25 +1,18 @@
 //! A run's record in its directory: `result.json`, `junit.xml`, `report.html`.
 //!
-//! Invariants: each file is replaced as a whole, so a reader sees the old or the new one; nothing
-//! outside the run's directory gets into a report, whatever an evidence path says.
+//! Invariant: each file is replaced as a whole, so a reader sees the old or the new one.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Component, Path, PathBuf};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
-use crate::html::{self, Evidence};
+use crate::evidence;
+use crate::html;
 use crate::junit;
 use crate::record::{Record, SCHEMA};
 
 pub const RESULT_JSON: &str = "result.json";
 pub const JUNIT_XML: &str = "junit.xml";
 pub const REPORT_HTML: &str = "report.html";
-
-/// How much of a text file gets into the report: its end.
-const TEXT_BYTES: u64 = 64 * 1024;
-const TEXT_LINES: usize = 200;
-/// A larger picture is linked only.
-const IMAGE_BYTES: u64 = 2 * 1024 * 1024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -54,7 +47,7 @@ pub enum ReadError {
 /// Writes all three files into the run's directory. The report goes first and `result.json` last:
 /// whoever sees the result finds the rest.
 pub fn write_all(dir: &Path, record: &Record) -> Result<(), WriteError> {
-    let report = html::render(record, &|path| evidence(dir, path));
+    let report = html::render(record, &|path| evidence::of_run(dir, path));
     replace(&dir.join(REPORT_HTML), report.as_bytes())?;
     let xml = junit::render(record).map_err(WriteError::Junit)?;
     replace(&dir.join(JUNIT_XML), xml.as_bytes())?;
@@ -84,61 +77,6 @@ pub fn read_result(path: &Path) -> Result<Record, ReadError> {
     serde_json::from_value(value).map_err(|source| ReadError::Shape {
         path: path.to_owned(),
         source,
-    })
-}
-
-/// What a report embeds of a file below the run's directory; none where there is no such file,
-/// or where it lies elsewhere.
-pub fn evidence(dir: &Path, path: &str) -> Option<Evidence> {
-    let plain = Path::new(path)
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)));
-    let dir = dir.canonicalize().ok()?;
-    // A link may lead out of the directory.
-    let file = plain.then(|| dir.join(path).canonicalize().ok())??;
-    if !file.starts_with(&dir) || !file.is_file() {
-        return None;
-    }
-    let extension = file.extension().and_then(|extension| extension.to_str());
-    let mime = match extension {
-        Some("png") => Some("image/png"),
-        Some("jpg" | "jpeg") => Some("image/jpeg"),
-        Some("webp") => Some("image/webp"),
-        _ => None,
-    };
-    match mime {
-        Some(mime) => image(&file, mime).ok(),
-        None => text(&file).ok(),
-    }
-}
-
-fn image(path: &Path, mime: &'static str) -> io::Result<Evidence> {
-    let file = File::open(path)?;
-    if file.metadata()?.len() > IMAGE_BYTES {
-        return Ok(Evidence::LinkOnly);
-    }
-    let mut bytes = Vec::new();
-    file.take(IMAGE_BYTES).read_to_end(&mut bytes)?;
-    Ok(Evidence::Image { mime, bytes })
-}
-
-fn text(path: &Path) -> io::Result<Evidence> {
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
-    let skipped = length.saturating_sub(TEXT_BYTES);
-    file.seek(SeekFrom::Start(skipped))?;
-    let mut bytes = Vec::new();
-    file.take(TEXT_BYTES).read_to_end(&mut bytes)?;
-    if bytes.contains(&0) {
-        return Ok(Evidence::LinkOnly);
-    }
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<_> = text.lines().collect();
-    // The first line of a cut text is a part of one.
-    let first = usize::from(skipped > 0).max(lines.len().saturating_sub(TEXT_LINES));
-    Ok(Evidence::Text {
-        text: lines.get(first..).unwrap_or_default().join("\n"),
-        cut: first > 0,
     })
 }
 

@@ -356,6 +356,7 @@ fn reply(finisher: Option<oneshot::Sender<Reply>>, record: &Record, paths: &Path
         let table = results::table::render(
             record,
             results::table::Colour::Never,
+            &|path| results::evidence::of_run(&paths.run, path),
             paths.run.join("report.html").to_str(),
         );
         let _ = finisher.send(Reply::Finished { outcome, table });

@@ -5,35 +5,19 @@
 //!
 //! Must not know: where evidence lies. The caller's function answers for a path.
 
+mod cause;
+mod evidence;
 mod tiers;
 mod timeline;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::{Map, Value};
 
+use crate::evidence::Find;
 use crate::outcome::{Outcome, Verdict};
 use crate::record::Record;
 use crate::remarks::remarks;
 use crate::text::{block, duration, line, short};
-
-/// A file that belongs to an outcome, as far as the report shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Evidence {
-    Text {
-        text: String,
-        /// Whether this is only the end of the file.
-        cut: bool,
-    },
-    Image {
-        mime: &'static str,
-        bytes: Vec<u8>,
-    },
-    /// There, but too large or not to be shown.
-    LinkOnly,
-}
-
-/// Answers what lies at a path below the run's directory.
-pub type Find<'a> = &'a dyn Fn(&str) -> Option<Evidence>;
 
 /// The report. `find` gives evidence; what it does not know is named as missing.
 pub fn render(record: &Record, find: Find<'_>) -> String {
@@ -54,6 +38,7 @@ pub fn render(record: &Record, find: Find<'_>) -> String {
             body {
                 main {
                     (header(record))
+                    (cause::cause(record, find))
                     (tiers::overview(record))
                     (tiers::ladder(record))
                     (timeline::timeline(record))

@@ -1,5 +1,6 @@
 use results::event::{EventKind, Leftover, PlannedTrial};
-use results::html::{self, Evidence};
+use results::evidence::Evidence;
+use results::html;
 use results::table::{self, Colour};
 use results::{Outcome, Record, Source, Tier, junit};
 use rstest::rstest;
@@ -11,6 +12,7 @@ fn table_of(run: Run) -> String {
     table::render(
         &run.record(),
         Colour::Never,
+        &|_| None,
         Some("runs/custom-html-7f3a/report.html"),
     )
 }
@@ -211,7 +213,7 @@ fn the_table_of_each_kind_of_run() {
 #[test]
 fn colour_adds_nothing_but_colour() {
     let record = sample::upgrade_failed().record();
-    let coloured = table::render(&record, Colour::Always, None);
+    let coloured = table::render(&record, Colour::Always, &|_| None, None);
     assert!(coloured.contains("\u{1b}[31mfail\u{1b}[0m"), "{coloured}");
     let plain: String = coloured
         .split('\u{1b}')
@@ -224,7 +226,10 @@ fn colour_adds_nothing_but_colour() {
             }
         })
         .collect();
-    assert_eq!(plain, table::render(&record, Colour::Never, None));
+    assert_eq!(
+        plain,
+        table::render(&record, Colour::Never, &|_| None, None)
+    );
 }
 
 #[test]
@@ -310,7 +315,7 @@ fn a_second_try_is_told_wherever_the_record_is_shown() {
             attempt: 2,
         });
     let record = run.record();
-    let table = table::render(&record, Colour::Never, None);
+    let table = table::render(&record, Colour::Never, &|_| None, None);
     let page = html::render(&record, &|_| None);
     let lines = [
         "install services_converged is flaky: it passed on try 2; before: fail: 502",
@@ -429,9 +434,16 @@ fn text_paths(value: &Value, path: String, paths: &mut Vec<String>) {
     }
 }
 
+fn hostile_evidence(_: &str) -> Option<Evidence> {
+    Some(Evidence::Text {
+        text: HOSTILE.repeat(3),
+        cut: true,
+    })
+}
+
 #[test]
 fn hostile_text_is_inert_on_a_terminal() {
-    let text = table::render(&hostile(), Colour::Never, Some(HOSTILE));
+    let text = table::render(&hostile(), Colour::Never, &hostile_evidence, Some(HOSTILE));
     let bad: Vec<_> = text
         .chars()
         .filter(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}')
@@ -452,11 +464,7 @@ fn hostile_text_is_inert_in_junit() {
 
 #[test]
 fn hostile_text_is_inert_in_the_report() {
-    let log = Evidence::Text {
-        text: HOSTILE.repeat(3),
-        cut: true,
-    };
-    let page = html::render(&hostile(), &|_| Some(log.clone()));
+    let page = html::render(&hostile(), &hostile_evidence);
     let elements = [
         "!DOCTYPE", "a", "body", "code", "dd", "details", "div", "dl", "dt", "footer", "h1", "h2",
         "h3", "head", "header", "html", "li", "main", "meta", "p", "pre", "section", "span",

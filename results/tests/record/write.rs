@@ -1,7 +1,7 @@
 use std::path::Path;
 
-use results::html::Evidence;
-use results::write::{ReadError, evidence};
+use results::evidence::{Evidence, of_run as evidence};
+use results::write::ReadError;
 use results::{read_result, write_all};
 
 use crate::sample;
