@@ -249,6 +249,7 @@ impl Fold {
             requested_ref: started.requested_ref,
             base: resolved.as_ref().and_then(|known| known.base.clone()),
             no_base: resolved.as_ref().and_then(|known| known.no_base.clone()),
+            target: resolved.as_ref().and_then(|known| known.target.clone()),
             pr: started.pr,
             engine: started.engine,
             site: started.site,
@@ -285,6 +286,7 @@ impl Fold {
                 }),
             faults,
             cancelled_by: self.cancelled_by,
+            comparison: None,
             timeline: self.timeline,
         };
         if let Some(status) = self.runner_failed

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::event::{Base, Leftover, LintFinding};
+use crate::compare::Comparison;
+use crate::event::{Base, Leftover, LintFinding, Target};
 use crate::outcome::{Outcome, Source, Tier, Verdict};
 
 /// The version of the shape of [`Record`].
@@ -26,6 +27,10 @@ pub struct Record {
     pub requested_ref: Option<String>,
     pub base: Option<Base>,
     pub no_base: Option<String>,
+    /// The branch that a change goes to. A run with no pull request whose `ref` is its tip is a run
+    /// of that branch.
+    #[serde(default)]
+    pub target: Option<Target>,
     pub pr: u64,
     pub engine: String,
     pub site: String,
@@ -61,6 +66,9 @@ pub struct Record {
     pub faults: Vec<RunFault>,
     /// Who asked for the run to stop, if anybody did.
     pub cancelled_by: Option<String>,
+    /// What differs from the last runs of the target branch; none where this is one of them.
+    #[serde(default)]
+    pub comparison: Option<Comparison>,
     /// Start and length of each phase, operation and test, for the timeline.
     pub timeline: Vec<Span>,
 }

@@ -1,8 +1,9 @@
 //! Lines for people that table and report share. All of them are inert.
 
+use crate::compare::Comparison;
 use crate::outcome::Outcome;
 use crate::record::{Record, TestRecord, TierRecord};
-use crate::text::line;
+use crate::text::{count, duration, line, short};
 use crate::verdict::is_assertion;
 
 /// What is worth a line beside the outcomes: notes of the run, second tries, opt-outs, tests that
@@ -45,6 +46,60 @@ pub(crate) fn remarks(record: &Record) -> Vec<String> {
         )
     }));
     remarks
+}
+
+/// What a run of a pull request changes, a line each.
+pub(crate) fn news(comparison: &Comparison) -> Vec<String> {
+    let branch = line(&comparison.branch);
+    let mut news = Vec::new();
+    match &comparison.with {
+        None => news.push(format!(
+            "no run of {branch} on this host has passed or failed yet: nothing to compare with"
+        )),
+        Some(with) => news.push(format!(
+            "compared with run {} of {branch} ({}, {})",
+            line(&with.run_id),
+            short(&with.head),
+            with.verdict
+        )),
+    }
+    let changes = comparison.newly_red.iter().map(|change| ("red", change));
+    let green = comparison.newly_green.iter();
+    let changes = changes.chain(green.map(|change| ("green", change)));
+    news.extend(changes.map(|(colour, change)| {
+        let what = line(&change.what);
+        let (before, now) = (change.before.word(), change.now.word());
+        format!("newly {colour}: {what} ({before} there, {now} here)")
+    }));
+    news.extend(comparison.slower.iter().map(|slower| {
+        let (before, now) = (duration(slower.before_ms), duration(slower.now_ms));
+        format!("slower: {} took {now}, {before} there", line(&slower.what))
+    }));
+    if comparison.with.is_some() && news.len() == 1 {
+        news.push("nothing is newly red, newly green or slower".to_owned());
+    }
+    news.extend(comparison.history.iter().map(|history| {
+        let mut often = Vec::new();
+        if history.red > 0 {
+            often.push(format!("red in {}", history.red));
+        }
+        if history.flaky > 0 {
+            often.push(format!("flaky in {}", history.flaky));
+        }
+        let (what, runs) = (line(&history.what), history.runs);
+        let runs = if runs == 1 {
+            "the last run".to_owned()
+        } else {
+            format!("the last {runs} runs")
+        };
+        format!("{what} was {} of {runs} of {branch}", often.join(" and "))
+    }));
+    if comparison.unreadable > 0 {
+        let unreadable = usize::try_from(comparison.unreadable).unwrap_or(usize::MAX);
+        let records = count(unreadable, "record");
+        news.push(format!("{records} of earlier runs could not be read"));
+    }
+    news
 }
 
 /// What came of the tries before the last one.

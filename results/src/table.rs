@@ -8,7 +8,7 @@ use std::fmt::Write;
 use crate::evidence::{Evidence, Find, culprit, first_shown, last_lines};
 use crate::outcome::{Outcome, Verdict};
 use crate::record::{Record, Rung, RungState, TestRecord, TierRecord};
-use crate::remarks::{remarks, tests_cell};
+use crate::remarks::{news, remarks, tests_cell};
 use crate::text::{block, count, duration, line, short};
 
 /// How much of a file is shown.
@@ -66,6 +66,9 @@ fn write_table(
 
     write_level(out, record)?;
     section(out, "not a pass", &differs(record))?;
+    if let Some(comparison) = &record.comparison {
+        section(out, "news", &news(comparison))?;
+    }
     section(out, "notes", &notes(record))?;
     if let Some(report) = report {
         writeln!(out, "\n  report: {}", line(report))?;

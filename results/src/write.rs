@@ -37,6 +37,8 @@ pub enum ReadError {
         "{path} has schema {found}, and this program knows schema {SCHEMA}: use the program that wrote it, or a newer one"
     )]
     Schema { path: PathBuf, found: String },
+    #[error("{path} is the record of another run, {found}: it says nothing of this one")]
+    OtherRun { path: PathBuf, found: String },
     #[error("{path} is not a record of schema {SCHEMA}")]
     Shape {
         path: PathBuf,
@@ -56,14 +58,30 @@ pub fn write_all(dir: &Path, record: &Record) -> Result<(), WriteError> {
     replace(&dir.join(RESULT_JSON), json.as_bytes())
 }
 
-/// Reads a `result.json` back.
+/// Reads a `result.json` back. A verdict is that of one run: where the record is of another run
+/// than the folder that it lies in, it is refused.
 pub fn read_result(path: &Path) -> Result<Record, ReadError> {
     let text = std::fs::read(path).map_err(|source| ReadError::Io {
         path: path.to_owned(),
         source,
     })?;
+    let record = parse_result(path, &text)?;
+    let folder = path.parent().and_then(Path::file_name);
+    // A run whose start was never written has no id in its record.
+    let ours = |name: &std::ffi::OsStr| record.run_id.is_empty() || name == record.run_id.as_str();
+    if folder.is_some_and(|name| !ours(name)) {
+        return Err(ReadError::OtherRun {
+            path: path.to_owned(),
+            found: record.run_id,
+        });
+    }
+    Ok(record)
+}
+
+/// The record in the text of a `result.json`.
+pub(crate) fn parse_result(path: &Path, text: &[u8]) -> Result<Record, ReadError> {
     let value: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|source| ReadError::NotJson {
+        serde_json::from_slice(text).map_err(|source| ReadError::NotJson {
             path: path.to_owned(),
             source,
         })?;

@@ -324,7 +324,9 @@ pub fn write_record_of(paths: &Paths) -> Result<Record, Fault> {
     let fault = |error: &dyn std::fmt::Display| Fault::infra(format!("the record: {error}"));
     let (events, problems) =
         results::log::read_events(&paths.events()).map_err(|error| fault(&error))?;
-    let record = Record::from_log(&events, &problems);
+    let mut record = Record::from_log(&events, &problems);
+    let runs = paths.run.parent().unwrap_or(&paths.run);
+    record.comparison = results::history::comparison(&record, runs);
     results::write::write_all(&paths.run, &record).map_err(|error| fault(&error))?;
     Ok(record)
 }

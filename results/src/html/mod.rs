@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use crate::evidence::Find;
 use crate::outcome::{Outcome, Verdict};
 use crate::record::Record;
-use crate::remarks::remarks;
+use crate::remarks::{news, remarks};
 use crate::text::{block, duration, line, short};
 
 /// The report. `find` gives evidence; what it does not know is named as missing.
@@ -41,6 +41,7 @@ pub fn render(record: &Record, find: Find<'_>) -> String {
                     (cause::cause(record, find))
                     (tiers::overview(record))
                     (tiers::ladder(record))
+                    (comparison(record))
                     (timeline::timeline(record))
                     (tiers::sections(record, find))
                     (lint(record))
@@ -91,6 +92,17 @@ fn header(record: &Record) -> Markup {
             dd { time datetime=(line(&record.started)) { (readable(&record.started)) } ", took " (duration(record.elapsed_ms())) }
             dt { "Where" }
             dd { "site " (line(&record.site)) ", engine " (line(&record.engine)) }
+        }
+    }
+}
+
+fn comparison(record: &Record) -> Markup {
+    html! {
+        @if let Some(comparison) = &record.comparison {
+            section #comparison {
+                h2 { "Against " (line(&comparison.branch)) }
+                ul { @for news in news(comparison) { li { (news) } } }
+            }
         }
     }
 }

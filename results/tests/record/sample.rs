@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, ToSpan};
 use results::event::{
-    Base, Event, EventKind, Leftover, LintFinding, PlannedTrial, Resolved, RunStarted,
+    Base, Event, EventKind, Leftover, LintFinding, PlannedTrial, Resolved, RunStarted, Target,
 };
 use results::{Cause, Outcome, Source, Tier};
 use serde_json::{Map, json};
@@ -54,6 +54,10 @@ pub fn resolved() -> EventKind {
         no_base: None,
         domain: "cust-0f3a9c.ci.test".to_owned(),
         stack: "cust-0f3a9c_ci_test".to_owned(),
+        target: Some(Target {
+            branch: "main".to_owned(),
+            tip: BASE.to_owned(),
+        }),
     }))
 }
 
