@@ -31,7 +31,7 @@ pub fn render(record: &Record, find: Find<'_>) -> String {
                 meta name="color-scheme" content="light dark";
                 // Should anything slip through, the browser still runs and loads nothing.
                 meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+                    content="default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
                 title { (title) }
                 style { (PreEscaped(include_str!("style.css"))) }
             }

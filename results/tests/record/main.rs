@@ -7,6 +7,7 @@
 
 mod comparison;
 mod fold;
+mod hostile;
 mod log;
 mod nothing;
 mod properties;
