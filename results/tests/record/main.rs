@@ -10,6 +10,7 @@ mod fold;
 mod hostile;
 mod log;
 mod nothing;
+mod presentation;
 mod properties;
 mod rendering;
 mod rules;
