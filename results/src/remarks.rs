@@ -2,7 +2,7 @@
 
 use crate::compare::Comparison;
 use crate::outcome::Outcome;
-use crate::record::{Record, TestRecord, TierRecord};
+use crate::record::{Record, Rung, TestRecord, TierRecord};
 use crate::text::{count, duration, line, short};
 use crate::verdict::is_assertion;
 
@@ -46,6 +46,14 @@ pub(crate) fn remarks(record: &Record) -> Vec<String> {
         )
     }));
     remarks
+}
+
+/// Why a rung is what it is; the cause of the run is said at the top, and not again.
+pub(crate) fn rung_reason(record: &Record, rung: &Rung) -> String {
+    match &rung.reason {
+        Some(reason) if *reason == record.verdict_reason => "see above".to_owned(),
+        reason => line(reason.as_deref().unwrap_or_default()),
+    }
 }
 
 /// What a run of a pull request changes, a line each.

@@ -8,8 +8,9 @@ use std::fmt::Write;
 use crate::evidence::{Evidence, Find, culprit, first_shown, last_lines};
 use crate::outcome::{Outcome, Verdict};
 use crate::record::{Record, Rung, RungState, TestRecord, TierRecord};
-use crate::remarks::{news, remarks, tests_cell};
+use crate::remarks::{news, remarks, rung_reason, tests_cell};
 use crate::text::{block, count, duration, line, short};
+use crate::verdict::say_outcome;
 
 /// How much of a file is shown.
 const PIECE_LINES: usize = 12;
@@ -106,10 +107,7 @@ fn write_level(out: &mut String, record: &Record) -> std::fmt::Result {
     writeln!(out, "\n  level {level} of 5")?;
     for rung in &record.ladder {
         let (name, state) = (line(&rung.name), rung.state.words());
-        let why = match &rung.reason {
-            Some(reason) if *reason == record.verdict_reason => "see above".to_owned(),
-            reason => line(reason.as_deref().unwrap_or_default()),
-        };
+        let why = rung_reason(record, rung);
         let row = format!("{} {name:<20} {state:<14} {why}", rung.rung);
         writeln!(out, "    {}", row.trim_end())?;
     }
@@ -169,6 +167,8 @@ fn differs(record: &Record) -> Vec<String> {
     let mut lines = Vec::new();
     let mut say = |name: &str, outcome: &Outcome| {
         if let Some(reason) = outcome.reason() {
+            let said = say_outcome(name, outcome) == record.verdict_reason;
+            let reason = if said { "see above" } else { reason };
             lines.push(format!(
                 "{}: {}: {}",
                 line(name),

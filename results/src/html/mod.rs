@@ -39,6 +39,7 @@ pub fn render(record: &Record, find: Find<'_>) -> String {
                 main {
                     (header(record))
                     (cause::cause(record, find))
+                    (what(record))
                     (tiers::overview(record))
                     (tiers::ladder(record))
                     (comparison(record))
@@ -70,6 +71,11 @@ fn header(record: &Record) -> Markup {
             // Where the same cause holds the level down, once is enough.
             @if record.level_reason != record.verdict_reason { p.muted { "Level: " (line(&record.level_reason)) } }
         }
+    }
+}
+
+fn what(record: &Record) -> Markup {
+    html! {
         dl.facts {
             dt { "Head" }
             dd {

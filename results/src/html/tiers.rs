@@ -7,7 +7,7 @@ use super::{facts, reason, status};
 use crate::evidence::Find;
 use crate::outcome::{Outcome, Tier};
 use crate::record::{Record, RungState, TestRecord, TierRecord};
-use crate::remarks::{earlier, tests_cell};
+use crate::remarks::{earlier, rung_reason, tests_cell};
 use crate::text::{count, duration, line};
 
 pub(super) fn overview(record: &Record) -> Markup {
@@ -55,7 +55,7 @@ pub(super) fn ladder(record: &Record) -> Markup {
                         tr {
                             th scope="row" { (rung.rung) " " (line(&rung.name)) }
                             td { span class={ "status " (rung_class(rung.state)) } { (rung.state.words()) } }
-                            td { (line(rung.reason.as_deref().unwrap_or_default())) }
+                            td { (rung_reason(record, rung)) }
                         }
                     } }
                 } }

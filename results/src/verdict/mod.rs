@@ -174,7 +174,7 @@ fn say(tier: &TierRecord) -> String {
     say_outcome(tier.name.as_str(), &tier.outcome)
 }
 
-fn say_outcome(name: &str, outcome: &Outcome) -> String {
+pub(crate) fn say_outcome(name: &str, outcome: &Outcome) -> String {
     match outcome {
         Outcome::Pass => format!("{name} passed"),
         Outcome::Fail { reason } => format!("{name} failed: {reason}"),

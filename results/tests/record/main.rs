@@ -5,6 +5,7 @@
     reason = "helpers of tests: clippy spares only the test functions themselves"
 )]
 
+mod cause;
 mod comparison;
 mod fold;
 mod hostile;

@@ -61,7 +61,7 @@ fn the_table_of_each_kind_of_run() {
         5 lint                 out of reach   it passed, but rung 2 (upgrade) is blocked
 
       not a pass
-        upgrade: fail: the update of service app was rolled back: the new task never became healthy
+        upgrade: fail: see above
         backup: unverified: head is not live: upgrade failed
         restore: unverified: head is not live: upgrade failed
         custom unknown_path_is_404: unverified: head is not live: upgrade failed

@@ -25,7 +25,7 @@ use results::{Cause, Outcome, Tier};
 use serde_json::{Map, Value};
 
 use super::hooks::start_hook;
-use super::journal::{Journal, millis, why};
+use super::journal::{Journal, millis};
 use super::paths::Paths;
 use super::protocol::LiveView;
 use super::request::Request;
@@ -287,14 +287,15 @@ fn approved_hook(tree: &Path, recipe: &RecipeName, hook: Hook) -> Result<Option<
     Ok(RepoLocal::find(tree)?.hooks.remove(&hook))
 }
 
-/// What a tier is whose prerequisite did not pass.
+/// What a tier is whose prerequisite did not pass. What went wrong there is said there, once.
 fn because_of(before: Tier, outcome: &Outcome) -> Outcome {
-    let cause = match outcome {
-        Outcome::Fail { .. } => Cause::Fail,
-        Outcome::Unverified { cause, .. } => *cause,
-        _ => Cause::Error,
-    };
-    Outcome::unverified(cause, format!("{before}: {}", why(outcome)))
+    match outcome {
+        Outcome::Fail { .. } => Outcome::unverified(Cause::Fail, format!("{before} failed")),
+        Outcome::Unverified { cause, reason } => {
+            Outcome::unverified(*cause, format!("{before}: {reason}"))
+        }
+        _ => Outcome::unverified(Cause::Error, format!("{before} met an error")),
+    }
 }
 
 /// Facts of an operation, from pairs.
