@@ -32,7 +32,9 @@ pub(crate) fn holds(bytes: &[u8]) {
     }
     let json = serde_json::to_string(&record).unwrap();
     assert_eq!(serde_json::from_str::<Record>(&json).unwrap(), record);
-    is_inert_on_a_terminal(&table::render(&record, Colour::Never, Some("report.html")));
+    let report = Some("report.html");
+    let table = table::render(&record, Colour::Never, &|_| None, report);
+    is_inert_on_a_terminal(&table);
     is_inert_in_xml(&junit::render(&record).unwrap());
     is_inert_in_a_browser(&html::render(&record, &|_| None));
     // Redacted as a stream of events is.

@@ -87,6 +87,17 @@ pub struct Resolved {
     pub no_base: Option<String>,
     pub domain: String,
     pub stack: String,
+    /// The branch that a change goes to; none where the source has no default branch.
+    #[serde(default)]
+    pub target: Option<Target>,
+}
+
+/// The default branch of where the recipe comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Target {
+    pub branch: String,
+    /// Full sha of its tip when the recipe was fetched.
+    pub tip: String,
 }
 
 /// What is left of a run after its teardown, an item a line.

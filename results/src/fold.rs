@@ -10,7 +10,7 @@ use crate::log::Problem;
 use crate::outcome::{Cause, Outcome, Source, Tier, Verdict};
 use crate::record::{
     LintRecord, OperationRecord, Record, RepoLocalRecord, RetryRecord, RunFault, RunFaultKind,
-    SCHEMA, Span,
+    SCHEMA, Span, TierRecord,
 };
 use crate::verdict;
 
@@ -220,8 +220,7 @@ impl Fold {
                 name,
                 source,
                 running: false,
-                flaky: false,
-                outcome: None,
+                tries: Vec::new(),
                 duration_ms: 0,
                 evidence: Vec::new(),
             });
@@ -234,6 +233,7 @@ impl Fold {
         let faults = self.faults(problems);
         self.close_timeline();
         let tiers = self.tiers();
+        let flaky = flaky(&tiers);
         let started = self.started.take().unwrap_or_else(unknown_run);
         let resolved = self.resolved.take();
         let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
@@ -249,6 +249,7 @@ impl Fold {
             requested_ref: started.requested_ref,
             base: resolved.as_ref().and_then(|known| known.base.clone()),
             no_base: resolved.as_ref().and_then(|known| known.no_base.clone()),
+            target: resolved.as_ref().and_then(|known| known.target.clone()),
             pr: started.pr,
             engine: started.engine,
             site: started.site,
@@ -259,18 +260,14 @@ impl Fold {
             verdict_reason: String::new(),
             level: None,
             level_reason: String::new(),
+            ladder: Vec::new(),
             tiers_asked: started.tiers,
             tiers,
             skipped_generic: started.skipped_generic,
             lint: self.lint.take().unwrap_or_else(no_lint),
             settings: started.settings,
             retries: self.retries,
-            flaky: self
-                .trials
-                .iter()
-                .filter(|trial| trial.flaky)
-                .map(|trial| format!("{}::{}", trial.tier, trial.name))
-                .collect(),
+            flaky,
             repo_local: self.repo_local,
             notes: self
                 .notes
@@ -289,6 +286,7 @@ impl Fold {
                 }),
             faults,
             cancelled_by: self.cancelled_by,
+            comparison: None,
             timeline: self.timeline,
         };
         if let Some(status) = self.runner_failed
@@ -304,6 +302,7 @@ impl Fold {
         }
         (record.verdict, record.verdict_reason) = verdict::run_verdict(&record);
         (record.level, record.level_reason) = verdict::level(&record);
+        record.ladder = verdict::ladder(&record);
         record
     }
 
@@ -345,6 +344,17 @@ impl Fold {
             (None, None) => "nothing, not even its start".to_owned(),
         }
     }
+}
+
+fn flaky(tiers: &[TierRecord]) -> Vec<String> {
+    let of = |tier: &TierRecord| {
+        let flaky = tier.tests.iter().filter(|test| test.is_flaky());
+        let names: Vec<_> = flaky
+            .map(|test| format!("{}::{}", tier.name, test.name))
+            .collect();
+        names
+    };
+    tiers.iter().flat_map(of).collect()
 }
 
 fn unknown_run() -> RunStarted {

@@ -3,14 +3,15 @@
 //! An operation is a case of its suite; lint, teardown and the run's own faults are suites of
 //! their own, so that no red record makes a green report. `fail` is `<failure>`; `error` and what was not
 //! verified because of one are `<error>`; the rest is `<skipped>`, with its reason (what was not
-//! verified because of a failure, too: the failure is there already).
+//! verified because of a failure, too: the failure is there already). What passed only on a later
+//! try has a `<flakyFailure>` for each try before.
 
 use std::time::Duration;
 
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
 use crate::outcome::{Cause, Outcome, Source, Verdict};
-use crate::record::{Record, TierRecord};
+use crate::record::{Record, RetryRecord, TierRecord};
 use crate::text;
 
 /// The report as XML.
@@ -19,7 +20,7 @@ pub fn render(record: &Record) -> Result<String, quick_junit::SerializeError> {
     let mut report = Report::new(text::line(&name));
     report.set_time(Duration::from_millis(record.elapsed_ms()));
     for tier in &record.tiers {
-        report.add_test_suite(suite(tier));
+        report.add_test_suite(suite(tier, &record.retries));
     }
     // Lint never changes the verdict, so a finding must not turn a report red either.
     let lint = match &record.lint.outcome {
@@ -33,16 +34,23 @@ pub fn render(record: &Record) -> Result<String, quick_junit::SerializeError> {
     report.to_string()
 }
 
-fn suite(tier: &TierRecord) -> TestSuite {
+fn suite(tier: &TierRecord, retries: &[RetryRecord]) -> TestSuite {
     let mut suite = TestSuite::new(tier.name.as_str());
     suite.set_time(Duration::from_millis(tier.duration_ms));
     if let Some(operation) = &tier.operation {
         let took = operation.duration_ms;
-        suite.add_test_case(case("operation", tier, None, &operation.outcome, took));
+        let mut case = case("operation", tier, None, &operation.outcome, took);
+        let retries = retries.iter().filter(|retry| retry.tier == tier.name);
+        let why = |retry: &RetryRecord| Outcome::error(format!("{}: {}", retry.what, retry.why));
+        let before = retries.map(|retry| rerun(&why(retry)));
+        case.status.add_reruns(before);
+        suite.add_test_case(case);
     }
     for test in &tier.tests {
         let (name, source) = (&test.name, Some(test.source));
-        suite.add_test_case(case(name, tier, source, &test.outcome, test.duration_ms));
+        let mut case = case(name, tier, source, &test.outcome, test.duration_ms);
+        case.status.add_reruns(test.earlier.iter().map(rerun));
+        suite.add_test_case(case);
     }
     // What no operation and no test says: deselected, absent, nothing asserted.
     let said = tier.operation.iter().map(|operation| &operation.outcome);
@@ -110,6 +118,18 @@ fn status(outcome: &Outcome) -> TestCaseStatus {
     status.set_message(text::line(reason));
     status.set_description(text::block(reason));
     status
+}
+
+/// A try before the one that counts.
+fn rerun(outcome: &Outcome) -> TestRerun {
+    let kind = match outcome {
+        Outcome::Fail { .. } => NonSuccessKind::Failure,
+        _ => NonSuccessKind::Error,
+    };
+    let mut rerun = TestRerun::new(kind);
+    rerun.ty = Some(outcome.word().into());
+    rerun.message = Some(text::line(outcome.reason().unwrap_or_default()).into());
+    rerun
 }
 
 fn skipped(outcome: &Outcome) -> TestCaseStatus {

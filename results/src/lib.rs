@@ -7,8 +7,11 @@
 //!
 //! This crate must not know: Docker, a recipe's code, HTTP.
 
+pub mod compare;
 pub mod event;
+pub mod evidence;
 mod fold;
+pub mod history;
 pub mod html;
 pub mod junit;
 pub mod log;

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::event::{Base, Leftover, LintFinding};
+use crate::compare::Comparison;
+use crate::event::{Base, Leftover, LintFinding, Target};
 use crate::outcome::{Outcome, Source, Tier, Verdict};
 
 /// The version of the shape of [`Record`].
@@ -26,6 +27,10 @@ pub struct Record {
     pub requested_ref: Option<String>,
     pub base: Option<Base>,
     pub no_base: Option<String>,
+    /// The branch that a change goes to. A run with no pull request whose `ref` is its tip is a run
+    /// of that branch.
+    #[serde(default)]
+    pub target: Option<Target>,
     pub pr: u64,
     pub engine: String,
     pub site: String,
@@ -39,6 +44,9 @@ pub struct Record {
     /// 0 to 5; none for a partial run.
     pub level: Option<u8>,
     pub level_reason: String,
+    /// What each rung of the level came to, lowest first; empty for a partial run.
+    #[serde(default)]
+    pub ladder: Vec<Rung>,
     /// The tiers asked for. Not all five named ones: a partial run, which has no level.
     pub tiers_asked: Vec<Tier>,
     /// The five named tiers in their order, then fresh where it applies.
@@ -58,6 +66,9 @@ pub struct Record {
     pub faults: Vec<RunFault>,
     /// Who asked for the run to stop, if anybody did.
     pub cancelled_by: Option<String>,
+    /// What differs from the last runs of the target branch; none where this is one of them.
+    #[serde(default)]
+    pub comparison: Option<Comparison>,
     /// Start and length of each phase, operation and test, for the timeline.
     pub timeline: Vec<Span>,
 }
@@ -76,6 +87,41 @@ impl Record {
                 u64::try_from(finished.duration_since(started).as_millis()).unwrap_or(0)
             }
             _ => 0,
+        }
+    }
+}
+
+/// A rung of the level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rung {
+    /// From 1.
+    pub rung: u8,
+    pub name: String,
+    pub state: RungState,
+    /// Why it is skipped, blocked or out of reach.
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RungState {
+    /// It passed, and every rung below it passed or was skipped.
+    Passed,
+    /// Does not apply: it blocks nothing, and it is not a rung that one stands on.
+    Skipped,
+    Blocked,
+    /// It passed, and a rung below it is blocked.
+    OutOfReach,
+}
+
+impl RungState {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Skipped => "skipped",
+            Self::Blocked => "blocked",
+            Self::OutOfReach => "out of reach",
         }
     }
 }
@@ -137,8 +183,19 @@ pub struct TestRecord {
     pub source: Source,
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// Of all tries.
     pub duration_ms: u64,
     pub evidence: Vec<String>,
+    /// What came of the tries before the last one, as far as they did not pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Outcome>,
+}
+
+impl TestRecord {
+    /// Whether it passed, but only on a later try.
+    pub fn is_flaky(&self) -> bool {
+        self.outcome == Outcome::Pass && !self.earlier.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

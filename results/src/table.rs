@@ -5,10 +5,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::evidence::{Evidence, Find, culprit, first_shown, last_lines};
 use crate::outcome::{Outcome, Verdict};
-use crate::record::{Record, TestRecord, TierRecord};
-use crate::remarks::{remarks, tests_cell};
-use crate::text::{count, duration, line, short};
+use crate::record::{Record, Rung, RungState, TestRecord, TierRecord};
+use crate::remarks::{news, remarks, rung_reason, tests_cell};
+use crate::text::{block, count, duration, line, short};
+use crate::verdict::say_outcome;
+
+/// How much of a file is shown.
+const PIECE_LINES: usize = 12;
+const PIECE_WIDTH: usize = 160;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
@@ -16,12 +22,12 @@ pub enum Colour {
     Always,
 }
 
-/// The table. `report` is where the report lies, as people can paste it.
-pub fn render(record: &Record, colour: Colour, report: Option<&str>) -> String {
+/// The table. `find` gives evidence; `report` is where the report lies, as people can paste it.
+pub fn render(record: &Record, colour: Colour, find: Find<'_>, report: Option<&str>) -> String {
     let mut out = String::new();
     let paint = Paint(colour);
     // Writing to a String can't fail.
-    let _ = write_table(&mut out, record, &paint, report);
+    let _ = write_table(&mut out, record, &paint, find, report);
     out
 }
 
@@ -29,6 +35,7 @@ fn write_table(
     out: &mut String,
     record: &Record,
     paint: &Paint,
+    find: Find<'_>,
     report: Option<&str>,
 ) -> std::fmt::Result {
     let verdict = record.verdict.to_string().to_uppercase();
@@ -37,6 +44,7 @@ fn write_table(
     let verdict = paint.with(code, &verdict);
     writeln!(out, "{}  {verdict}  in {took}", line(&record.recipe))?;
     writeln!(out, "  {}", line(&record.verdict_reason))?;
+    write_piece(out, record, find)?;
     writeln!(out, "  {}", what(record))?;
 
     writeln!(
@@ -57,14 +65,51 @@ fn write_table(
     let time = time_cell(record.teardown.duration_ms);
     status_row(out, paint, "teardown", &record.teardown.outcome, &time, "")?;
 
-    let level = record
-        .level
-        .map_or("none".to_owned(), |level| level.to_string());
-    writeln!(out, "\n  level {level}: {}", line(&record.level_reason))?;
+    write_level(out, record)?;
     section(out, "not a pass", &differs(record))?;
+    if let Some(comparison) = &record.comparison {
+        section(out, "news", &news(comparison))?;
+    }
     section(out, "notes", &notes(record))?;
     if let Some(report) = report {
         writeln!(out, "\n  report: {}", line(report))?;
+    }
+    Ok(())
+}
+
+/// The end of the one file that shows why the run is no pass.
+fn write_piece(out: &mut String, record: &Record, find: Find<'_>) -> std::fmt::Result {
+    let culprit = culprit(record);
+    let shown = culprit.and_then(|culprit| first_shown(culprit.evidence, find));
+    let Some((path, Evidence::Text { text, .. })) = shown else {
+        return Ok(());
+    };
+    writeln!(out, "    {}", line(path))?;
+    for text in last_lines(&block(&text), PIECE_LINES).0.lines() {
+        let cut = text.chars().count() > PIECE_WIDTH;
+        let text: String = text.chars().take(PIECE_WIDTH).collect();
+        let row = format!("    | {text}{}", if cut { " …" } else { "" });
+        writeln!(out, "{}", row.trim_end())?;
+    }
+    writeln!(out)
+}
+
+/// The level; where it is not the highest, each rung with its state and the reason.
+fn write_level(out: &mut String, record: &Record) -> std::fmt::Result {
+    let reason = line(&record.level_reason);
+    let Some(level) = record.level else {
+        return writeln!(out, "\n  no level: {reason}");
+    };
+    let explained = |rung: &Rung| rung.state != RungState::Passed || rung.reason.is_some();
+    if !record.ladder.iter().any(explained) {
+        return writeln!(out, "\n  level {level} of 5: {reason}");
+    }
+    writeln!(out, "\n  level {level} of 5")?;
+    for rung in &record.ladder {
+        let (name, state) = (line(&rung.name), rung.state.words());
+        let why = rung_reason(record, rung);
+        let row = format!("{} {name:<20} {state:<14} {why}", rung.rung);
+        writeln!(out, "    {}", row.trim_end())?;
     }
     Ok(())
 }
@@ -122,6 +167,8 @@ fn differs(record: &Record) -> Vec<String> {
     let mut lines = Vec::new();
     let mut say = |name: &str, outcome: &Outcome| {
         if let Some(reason) = outcome.reason() {
+            let said = say_outcome(name, outcome) == record.verdict_reason;
+            let reason = if said { "see above" } else { reason };
             lines.push(format!(
                 "{}: {}: {}",
                 line(name),

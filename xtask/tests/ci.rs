@@ -18,7 +18,8 @@ use tempfile::TempDir;
 
 /// What a keeper writes, without its end. TRIAL is the outcome of its only test.
 const EVENTS: &str = r#"{"at":"2030-01-02T03:04:05Z","event":"run_started","run_id":"r","recipe":"custom-html","source":"catalogue","requested_ref":null,"pr":0,"engine":"stack","site":"local","tiers":["install"],"planned":[],"settings":{},"skipped_generic":[]}
-{"at":"2030-01-02T03:04:05Z","event":"operation_ended","tier":"install","outcome":{"status":"pass"},"duration_ms":1,"facts":{},"evidence":[]}
+{"at":"2030-01-02T03:04:05Z","event":"resolved","ref":"4be1c2d9a07735f0c1d2e3f4a5b6c7d8e9f00112","head_version":null,"base":null,"no_base":null,"domain":"cust-0f3a9c.ci.test","stack":"cust-0f3a9c_ci_test"}
+{"at":"2030-01-02T03:04:05Z","event":"operation_ended","tier":"install","outcome":{"status":"pass"},"duration_ms":1,"facts":{"commit":"4be1c2d9a07735f0c1d2e3f4a5b6c7d8e9f00112"},"evidence":[]}
 {"at":"2030-01-02T03:04:05Z","event":"trial_ended","tier":"install","name":"a","source":"generic","outcome":TRIAL,"duration_ms":1,"evidence":[]}
 "#;
 

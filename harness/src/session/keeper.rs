@@ -309,7 +309,9 @@ pub fn write_record_of(paths: &Paths) -> Result<Record, Fault> {
     let fault = |error: &dyn std::fmt::Display| Fault::infra(format!("the record: {error}"));
     let (events, problems) =
         results::log::read_events(&paths.events()).map_err(|error| fault(&error))?;
-    let record = Record::from_log(&events, &problems);
+    let mut record = Record::from_log(&events, &problems);
+    let runs = paths.run.parent().unwrap_or(&paths.run);
+    record.comparison = results::history::comparison(&record, runs);
     results::write::write_all(&paths.run, &record).map_err(|error| fault(&error))?;
     Ok(record)
 }
@@ -341,6 +343,7 @@ fn reply(finisher: Option<oneshot::Sender<Reply>>, record: &Record, paths: &Path
         let table = results::table::render(
             record,
             results::table::Colour::Never,
+            &|path| results::evidence::of_run(&paths.run, path),
             paths.run.join("report.html").to_str(),
         );
         let _ = finisher.send(Reply::Finished { outcome, table });

@@ -34,7 +34,11 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     type Test = fn() -> anyhow::Result<()>;
-    let tests: [(&str, Test); 11] = [
+    let tests: [(&str, Test); 13] = [
+        (
+            "a_backup_that_verifies_on_a_second_try_says_so",
+            backup_again,
+        ),
         (
             "a_hook_that_aborts_fails_its_tier_and_spares_the_keeper",
             hook_that_aborts,
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
             stranger::is_refused,
         ),
         ("a_test_that_aborts_is_an_error", test_that_aborts),
+        ("a_test_that_passes_on_a_second_try_is_flaky", second_try),
         ("no_secret_is_in_any_file_of_the_run", no_secret_in_any_file),
         (
             "operations_are_performed_once_whatever_the_order",
@@ -149,6 +154,53 @@ fn test_that_aborts() -> anyhow::Result<()> {
         "{custom:?}"
     );
     anyhow::ensure!(record.verdict == Verdict::Error, "{:?}", record.verdict);
+    live.left_nothing()
+}
+
+fn backup_again() -> anyhow::Result<()> {
+    let live = Live::new("cut-dump")?;
+    live.passes("3_backup::overlay::looks")?;
+    live.passes("7_teardown::leaves_nothing")?;
+    let record = live.record()?;
+    let [retry] = &record.retries[..] else {
+        anyhow::bail!("{:?}", record.retries);
+    };
+    anyhow::ensure!(
+        retry.tier == Tier::Backup && retry.attempt == 2 && retry.why.contains("the dump is cut"),
+        "{retry:?}"
+    );
+    anyhow::ensure!(record.flaky.is_empty(), "{:?}", record.flaky);
+    anyhow::ensure!(record.verdict == Verdict::Pass, "{}", record.verdict_reason);
+    live.left_nothing()
+}
+
+/// A runner that tries again, once after a failure and once after a death without a word: the tests
+/// are passes, and everybody is told.
+fn second_try() -> anyhow::Result<()> {
+    let live = Live::new("flaky")?;
+    for test in ["5_custom::aborts_once", "5_custom::fails_once"] {
+        live.fails(test)?;
+        live.passes(test)?;
+    }
+    live.passes("7_teardown::leaves_nothing")?;
+    let record = live.record()?;
+    anyhow::ensure!(record.verdict == Verdict::Pass, "{}", record.verdict_reason);
+    let flaky = ["custom::aborts_once", "custom::fails_once"];
+    anyhow::ensure!(record.flaky == flaky, "{:?}", record.flaky);
+    let custom = record.tier(Tier::Custom);
+    let tests = custom.map(|tier| tier.tests.as_slice());
+    let earlier: Vec<_> = tests
+        .into_iter()
+        .flatten()
+        .map(|test| test.earlier.as_slice())
+        .collect();
+    anyhow::ensure!(
+        matches!(
+            earlier[..],
+            [[Outcome::Error { .. }], [Outcome::Fail { .. }]]
+        ),
+        "{earlier:?}"
+    );
     live.left_nothing()
 }
 

@@ -39,6 +39,10 @@ pub fn of(kind: &str) -> ExitCode {
         "hook-aborts" => suite.before_custom(aborts).custom("looks", looks),
         "test-aborts" => suite.custom("looks", aborts),
         "test-hangs" => suite.custom("looks", hangs),
+        "cut-dump" => suite.backup_verify(cut_at_first).backup("looks", looks),
+        "flaky" => suite
+            .custom("aborts_once", aborts_once)
+            .custom("fails_once", fails_once),
         other => panic!("no suite `{other}`"),
     }
     .main()
@@ -60,6 +64,31 @@ async fn leaks(app: &App) -> TestResult {
 
 async fn aborts(_: &App) -> TestResult {
     std::process::abort();
+}
+
+/// Whether this is the first try of a test.
+fn is_first_try(app: &App, test: &str) -> std::io::Result<bool> {
+    let mark = app.view().run_dir.join(format!("tried-{test}"));
+    let first = !mark.exists();
+    std::fs::write(mark, "")?;
+    Ok(first)
+}
+
+async fn cut_at_first(app: &App) -> TestResult {
+    anyhow::ensure!(!is_first_try(app, "dump")?, "the dump is cut");
+    Ok(())
+}
+
+async fn aborts_once(app: &App) -> TestResult {
+    if is_first_try(app, "aborts_once")? {
+        std::process::abort();
+    }
+    looks(app).await
+}
+
+async fn fails_once(app: &App) -> TestResult {
+    anyhow::ensure!(!is_first_try(app, "fails_once")?, "the first try");
+    looks(app).await
 }
 
 async fn hangs(app: &App) -> TestResult {

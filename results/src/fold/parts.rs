@@ -19,9 +19,8 @@ pub(super) struct Trial {
     pub(super) name: String,
     pub(super) source: Source,
     pub(super) running: bool,
-    /// A try that was red, or that ended without a word, before one that passed.
-    pub(super) flaky: bool,
-    pub(super) outcome: Option<Outcome>,
+    /// What came of each try, where the runner tried more than once.
+    pub(super) tries: Vec<Outcome>,
     pub(super) duration_ms: u64,
     pub(super) evidence: Vec<String>,
 }
@@ -50,9 +49,9 @@ impl Operation {
 
 impl Trial {
     pub(super) fn begin(&mut self) {
-        // Begun while it runs: the first try ended without a word.
-        if self.running && self.outcome.is_none() {
-            self.outcome = Some(Outcome::error(WITHOUT_A_WORD));
+        // Begun while it runs: the try before ended without a word.
+        if self.running {
+            self.tries.push(Outcome::error(WITHOUT_A_WORD));
         }
         self.running = true;
     }
@@ -61,14 +60,27 @@ impl Trial {
         self.running = false;
         self.duration_ms += duration_ms;
         self.evidence.extend(evidence);
-        self.outcome = Some(match self.outcome.take() {
-            Some(before) if outcome == Outcome::Pass => {
-                self.flaky |= before != Outcome::Pass;
-                Outcome::Pass
-            }
-            Some(before) => before.worse(outcome),
-            None => outcome,
-        });
+        self.tries.push(outcome);
+    }
+
+    /// What counts: a pass that came last, else the worst since the last pass.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        let counts = |before: Outcome, now: &Outcome| match now {
+            Outcome::Pass => Outcome::Pass,
+            now => before.worse(now.clone()),
+        };
+        let (first, more) = self.tries.split_first()?;
+        Some(more.iter().fold(first.clone(), counts))
+    }
+
+    /// Tries before the last one that did not pass. `running`: the last one is still to come.
+    pub(super) fn earlier(&self) -> Vec<Outcome> {
+        let before = match self.tries.split_last() {
+            Some((_, before)) if !self.running => before,
+            _ => &self.tries,
+        };
+        let red = before.iter().filter(|outcome| **outcome != Outcome::Pass);
+        red.cloned().collect()
     }
 }
 

@@ -79,6 +79,11 @@ impl Fold {
             let cut = self.unheard("it began and never ended");
             record.outcome = record.outcome.worse(cut);
         }
+        if record.outcome == Outcome::Pass
+            && let Some(why) = verdict::not_of_head(tier, &record, self.resolved.as_ref())
+        {
+            record.outcome = Outcome::error(why);
+        }
         Some(record)
     }
 
@@ -95,6 +100,7 @@ impl Fold {
                     outcome: self.unheard("it was planned and never came"),
                     duration_ms: 0,
                     evidence: Vec::new(),
+                    earlier: Vec::new(),
                 });
             }
         }
@@ -103,7 +109,7 @@ impl Fold {
 
     fn test(&self, trial: &Trial) -> TestRecord {
         let cut = trial.running.then(|| self.unheard(WITHOUT_A_WORD));
-        let outcome = match (trial.outcome.clone(), cut) {
+        let outcome = match (trial.outcome(), cut) {
             (Some(known), Some(cut)) => known.worse(cut),
             (Some(outcome), None) | (None, Some(outcome)) => outcome,
             (None, None) => Outcome::error(WITHOUT_A_WORD),
@@ -114,6 +120,7 @@ impl Fold {
             outcome,
             duration_ms: trial.duration_ms,
             evidence: trial.evidence.clone(),
+            earlier: trial.earlier(),
         }
     }
 

@@ -5,35 +5,19 @@
 //!
 //! Must not know: where evidence lies. The caller's function answers for a path.
 
+mod cause;
+mod evidence;
 mod tiers;
 mod timeline;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::{Map, Value};
 
+use crate::evidence::Find;
 use crate::outcome::{Outcome, Verdict};
 use crate::record::Record;
-use crate::remarks::remarks;
+use crate::remarks::{news, remarks};
 use crate::text::{block, duration, line, short};
-
-/// A file that belongs to an outcome, as far as the report shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Evidence {
-    Text {
-        text: String,
-        /// Whether this is only the end of the file.
-        cut: bool,
-    },
-    Image {
-        mime: &'static str,
-        bytes: Vec<u8>,
-    },
-    /// There, but too large or not to be shown.
-    LinkOnly,
-}
-
-/// Answers what lies at a path below the run's directory.
-pub type Find<'a> = &'a dyn Fn(&str) -> Option<Evidence>;
 
 /// The report. `find` gives evidence; what it does not know is named as missing.
 pub fn render(record: &Record, find: Find<'_>) -> String {
@@ -47,14 +31,18 @@ pub fn render(record: &Record, find: Find<'_>) -> String {
                 meta name="color-scheme" content="light dark";
                 // Should anything slip through, the browser still runs and loads nothing.
                 meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+                    content="default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
                 title { (title) }
                 style { (PreEscaped(include_str!("style.css"))) }
             }
             body {
                 main {
                     (header(record))
+                    (cause::cause(record, find))
+                    (what(record))
                     (tiers::overview(record))
+                    (tiers::ladder(record))
+                    (comparison(record))
                     (timeline::timeline(record))
                     (tiers::sections(record, find))
                     (lint(record))
@@ -83,6 +71,11 @@ fn header(record: &Record) -> Markup {
             // Where the same cause holds the level down, once is enough.
             @if record.level_reason != record.verdict_reason { p.muted { "Level: " (line(&record.level_reason)) } }
         }
+    }
+}
+
+fn what(record: &Record) -> Markup {
+    html! {
         dl.facts {
             dt { "Head" }
             dd {
@@ -105,6 +98,17 @@ fn header(record: &Record) -> Markup {
             dd { time datetime=(line(&record.started)) { (readable(&record.started)) } ", took " (duration(record.elapsed_ms())) }
             dt { "Where" }
             dd { "site " (line(&record.site)) ", engine " (line(&record.engine)) }
+        }
+    }
+}
+
+fn comparison(record: &Record) -> Markup {
+    html! {
+        @if let Some(comparison) = &record.comparison {
+            section #comparison {
+                h2 { "Against " (line(&comparison.branch)) }
+                ul { @for news in news(comparison) { li { (news) } } }
+            }
         }
     }
 }

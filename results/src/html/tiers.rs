@@ -1,15 +1,14 @@
 //! The tiers of a report: an overview, then each with its operation, tests and evidence.
 
-use std::path::{Component, Path};
-
-use base64::Engine as _;
 use maud::{Markup, html};
 
-use super::{Evidence, Find, facts, reason, status};
+use super::evidence::evidence;
+use super::{facts, reason, status};
+use crate::evidence::Find;
 use crate::outcome::{Outcome, Tier};
-use crate::record::{Record, TestRecord, TierRecord};
-use crate::remarks::tests_cell;
-use crate::text::{block, count, duration, line};
+use crate::record::{Record, RungState, TestRecord, TierRecord};
+use crate::remarks::{earlier, rung_reason, tests_cell};
+use crate::text::{count, duration, line};
 
 pub(super) fn overview(record: &Record) -> Markup {
     html! {
@@ -41,6 +40,35 @@ fn row(name: &str, outcome: &Outcome, ms: u64, tests: &str) -> Markup {
             td.number { (tests) }
             td { (line(outcome.reason().unwrap_or_default())) }
         }
+    }
+}
+
+/// Each rung of the level, with the reason where it is not plainly passed.
+pub(super) fn ladder(record: &Record) -> Markup {
+    html! {
+        @if !record.ladder.is_empty() {
+            section #level {
+                h2 { "Level " @if let Some(level) = record.level { (level) " of 5" } }
+                div.scroll { table {
+                    thead { tr { th scope="col" { "Rung" } th scope="col" { "State" } th scope="col" { "Why" } } }
+                    tbody { @for rung in &record.ladder {
+                        tr {
+                            th scope="row" { (rung.rung) " " (line(&rung.name)) }
+                            td { span class={ "status " (rung_class(rung.state)) } { (rung.state.words()) } }
+                            td { (rung_reason(record, rung)) }
+                        }
+                    } }
+                } }
+            }
+        }
+    }
+}
+
+fn rung_class(state: RungState) -> &'static str {
+    match state {
+        RungState::Passed => "pass",
+        RungState::Skipped | RungState::OutOfReach => "skip",
+        RungState::Blocked => "unverified",
     }
 }
 
@@ -96,82 +124,11 @@ fn test(test: &TestRecord, tier: &TierRecord, find: Find<'_>) -> Markup {
         li {
             (status(&test.outcome)) " " span.name { (line(&test.name)) }
             span.muted { " " (test.source) @if test.duration_ms > 0 { ", " (duration(test.duration_ms)) } }
+            @if test.is_flaky() { " " span.status.unverified { "flaky" } }
+            @if !test.earlier.is_empty() { p.muted { "Tries before the last: " (earlier(test)) } }
             // What stands above all of them is not said for each one again.
             @if test.outcome != tier.outcome { (reason(&test.outcome)) }
             (evidence(&test.evidence, find))
         }
-    }
-}
-
-fn evidence(paths: &[String], find: Find<'_>) -> Markup {
-    html! { @for path in paths { (embedded(path, find(path))) } }
-}
-
-fn embedded(path: &str, found: Option<Evidence>) -> Markup {
-    match found {
-        Some(Evidence::Text { text, cut }) => html! {
-            details.evidence {
-                summary { code { (line(path)) } }
-                p { (link(path)) @if cut { span.muted { " has all of it; this is its end" } } }
-                pre tabindex="0" { (block(&text)) }
-            }
-        },
-        Some(Evidence::Image { mime, bytes }) => {
-            let data = base64::engine::general_purpose::STANDARD.encode(bytes);
-            html! {
-                details.evidence open {
-                    summary { code { (line(path)) } }
-                    img src={ "data:" (mime) ";base64," (data) } alt={ "Picture " (line(path)) };
-                }
-            }
-        }
-        Some(Evidence::LinkOnly) => html! { p.evidence { (link(path)) } },
-        None => html! { p.evidence.muted { code { (line(path)) } " is not there" } },
-    }
-}
-
-fn link(path: &str) -> Markup {
-    html! {
-        @if let Some(href) = href(path) { a href=(href) { code { (line(path)) } } }
-        @else { code { (line(path)) } }
-    }
-}
-
-/// A link to a file below the report's directory; none for a path that leads elsewhere.
-fn href(path: &str) -> Option<String> {
-    use std::fmt::Write;
-    // `./` in front: a first segment with a colon would be a scheme.
-    let mut href = ".".to_owned();
-    for part in Path::new(path).components() {
-        let Component::Normal(part) = part else {
-            return None;
-        };
-        href.push('/');
-        for byte in part.to_str()?.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                href.push(char::from(byte));
-            } else {
-                // Writing to a String can't fail.
-                let _ = write!(href, "%{byte:02X}");
-            }
-        }
-    }
-    (href.len() > 1).then_some(href)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case("evidence/install/a b.log", Some("./evidence/install/a%20b.log"))]
-    #[case("javascript:alert(1)", Some("./javascript%3Aalert%281%29"))]
-    #[case("a?b#c", Some("./a%3Fb%23c"))]
-    #[case("../../etc/passwd", None)]
-    #[case("/etc/passwd", None)]
-    #[case("", None)]
-    fn a_link_stays_below_the_report(#[case] path: &str, #[case] link: Option<&str>) {
-        assert_eq!(href(path).as_deref(), link);
     }
 }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::outcome::Outcome;
 use crate::record::{Record, Span};
-use crate::text::{count, duration, line};
+use crate::text::{duration, line};
 
 /// A line of the drawing: everything of one name, or all tests of a tier.
 struct Row<'a> {
@@ -80,12 +80,6 @@ fn rows(timeline: &[Span]) -> Vec<Row<'_>> {
                 class,
                 spans: vec![span],
             }),
-        }
-    }
-    for row in &mut rows {
-        if row.class == "test" {
-            let tier = row.spans[0].tier.map_or("", |tier| tier.as_str());
-            row.name = format!("{tier}: {}", count(row.spans.len(), "test"));
         }
     }
     rows

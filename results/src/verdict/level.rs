@@ -1,78 +1,102 @@
-//! The level of a run: the highest rung that passed, with every rung below it pass or skip.
+//! The ladder of a run, and its level: the highest rung that passed, with every rung below it
+//! passed or skipped.
 
 use super::say_outcome;
 use crate::outcome::{Outcome, Tier};
-use crate::record::Record;
+use crate::record::{Record, Rung, RungState};
 
-/// What a rung came to.
-enum Rung {
-    Passed,
-    /// Does not apply: it blocks nothing, and it is not a rung that one stands on.
-    Skipped(String),
-    Blocked(String),
-}
-
-/// The level, 0 to 5, and why it is not higher; no level for a partial run.
-pub fn level(record: &Record) -> (Option<u8>, String) {
-    let missing: Vec<_> = Tier::NAMED
-        .into_iter()
-        .filter(|tier| !record.tiers_asked.contains(tier))
-        .map(Tier::as_str)
-        .collect();
-    if !missing.is_empty() {
-        let list = missing.join(", ");
-        return (None, format!("a partial run has no level: without {list}"));
+/// The rungs of a whole run, lowest first, each with its state and the reason for it. A partial run
+/// has none.
+pub fn ladder(record: &Record) -> Vec<Rung> {
+    if !missing(record).is_empty() {
+        return Vec::new();
     }
-
-    let mut level = 0;
-    let mut skipped = Vec::new();
-    for (number, rung) in (1..).zip(rungs(record)) {
-        match rung {
-            Rung::Passed => level = number,
-            Rung::Skipped(why) => skipped.push(why),
-            Rung::Blocked(why) => return (Some(level), why),
-        }
-    }
-    let reason = if skipped.is_empty() {
-        "every rung passed".to_owned()
-    } else {
-        skipped.join("; ")
-    };
-    (Some(level), reason)
-}
-
-fn rungs(record: &Record) -> [Rung; 5] {
     let tier = |tier: Tier| {
         record
             .tier(tier)
             .map(|found| (tier.as_str(), &found.outcome))
     };
     let lint = Some(("lint", &record.lint.outcome));
-    [
-        install(tier(Tier::Install), tier(Tier::Fresh)),
-        both(&[tier(Tier::Upgrade)]),
-        both(&[tier(Tier::Backup), tier(Tier::Restore)]),
-        both(&[tier(Tier::Custom)]),
-        both(&[lint]),
-    ]
+    let rungs = [
+        ("install", install(tier(Tier::Install), tier(Tier::Fresh))),
+        ("upgrade", all(&[tier(Tier::Upgrade)])),
+        (
+            "backup and restore",
+            all(&[tier(Tier::Backup), tier(Tier::Restore)]),
+        ),
+        ("functional", all(&[tier(Tier::Custom)])),
+        ("lint", all(&[lint])),
+    ];
+    let mut blocked = None;
+    let mut ladder = Vec::new();
+    for (number, (name, (mut state, mut reason))) in (1..).zip(rungs) {
+        match (state, blocked) {
+            (RungState::Passed, Some((below, by))) => {
+                state = RungState::OutOfReach;
+                reason = Some(format!("it passed, but rung {below} ({by}) is blocked"));
+            }
+            (RungState::Blocked, None) => blocked = Some((number, name)),
+            _ => {}
+        }
+        ladder.push(Rung {
+            rung: number,
+            name: name.to_owned(),
+            state,
+            reason,
+        });
+    }
+    ladder
+}
+
+/// The level, 0 to 5, and why it is not higher; no level for a partial run.
+pub fn level(record: &Record) -> (Option<u8>, String) {
+    let missing = missing(record);
+    if !missing.is_empty() {
+        let list = missing.join(", ");
+        return (None, format!("a partial run has no level: without {list}"));
+    }
+    let ladder = ladder(record);
+    let passed = ladder
+        .iter()
+        .filter(|rung| rung.state == RungState::Passed)
+        .map(|rung| rung.rung)
+        .max();
+    let why = |state| {
+        let rungs = ladder.iter().filter(move |rung| rung.state == state);
+        rungs.filter_map(|rung| rung.reason.clone())
+    };
+    let skipped: Vec<_> = why(RungState::Skipped).collect();
+    let reason = match why(RungState::Blocked).next() {
+        Some(blocked) => blocked,
+        None if skipped.is_empty() => "every rung passed".to_owned(),
+        None => skipped.join("; "),
+    };
+    (Some(passed.unwrap_or(0)), reason)
+}
+
+fn missing(record: &Record) -> Vec<&'static str> {
+    let asked = &record.tiers_asked;
+    let missing = Tier::NAMED.iter().filter(|tier| !asked.contains(tier));
+    missing.map(|tier| tier.as_str()).collect()
 }
 
 type Named<'a> = Option<(&'static str, &'a Outcome)>;
+type State = (RungState, Option<String>);
 
 /// Install has to pass; where fresh applies, it has to pass too.
-fn install(install: Named<'_>, fresh: Named<'_>) -> Rung {
-    match (both(&[install]), fresh) {
-        (Rung::Skipped(why), _) => Rung::Blocked(why),
-        (Rung::Passed, Some(_)) => match both(&[fresh]) {
-            Rung::Skipped(_) => Rung::Passed,
-            rung => rung,
+fn install(install: Named<'_>, fresh: Named<'_>) -> State {
+    match (all(&[install]), fresh) {
+        ((RungState::Skipped, why), _) => (RungState::Blocked, why),
+        ((RungState::Passed, _), Some(_)) => match all(&[fresh]) {
+            (RungState::Skipped, why) => (RungState::Passed, why),
+            state => state,
         },
-        (rung, _) => rung,
+        (state, _) => state,
     }
 }
 
 /// Passed if all parts passed; skipped if a part was skipped and the others passed.
-fn both(parts: &[Named<'_>]) -> Rung {
+fn all(parts: &[Named<'_>]) -> State {
     let mut skipped = None;
     for part in parts {
         match part {
@@ -80,9 +104,17 @@ fn both(parts: &[Named<'_>]) -> Rung {
             Some((name, outcome @ Outcome::Skip { .. })) => {
                 skipped.get_or_insert_with(|| say_outcome(name, outcome));
             }
-            Some((name, outcome)) => return Rung::Blocked(say_outcome(name, outcome)),
-            None => return Rung::Blocked("a tier never reported".to_owned()),
+            Some((name, outcome)) => {
+                return (RungState::Blocked, Some(say_outcome(name, outcome)));
+            }
+            None => {
+                let never = "a tier never reported".to_owned();
+                return (RungState::Blocked, Some(never));
+            }
         }
     }
-    skipped.map_or(Rung::Passed, Rung::Skipped)
+    match skipped {
+        None => (RungState::Passed, None),
+        why => (RungState::Skipped, why),
+    }
 }

@@ -5,10 +5,12 @@
 //!
 //! Must not know: where the record comes from, how it is shown.
 
+mod head;
 mod level;
 mod tier;
 
-pub use level::level;
+pub use head::{COMMIT, not_of_head};
+pub use level::{ladder, level};
 pub use tier::{Selection, TierFacts, is_assertion, is_functional, tier_outcome};
 
 use crate::outcome::{Cause, Outcome, Tier, Verdict};
@@ -69,7 +71,7 @@ fn error_reason(record: &Record) -> Option<String> {
     if let Some(fault) = record.faults.first() {
         return Some(fault.text.clone());
     }
-    install_not_proven(record)
+    install_not_proven(record).or_else(|| head::never_live(record))
 }
 
 fn install_not_proven(record: &Record) -> Option<String> {
@@ -135,6 +137,9 @@ fn pass_reason(record: &Record) -> String {
         passed.join(", "),
         count(asserted, "assertion")
     );
+    if !record.flaky.is_empty() {
+        reason = format!("{reason} ({} only on a second try)", record.flaky.len());
+    }
     let others = [
         ("does not apply", skipped),
         ("not verified", unverified),
@@ -169,7 +174,7 @@ fn say(tier: &TierRecord) -> String {
     say_outcome(tier.name.as_str(), &tier.outcome)
 }
 
-fn say_outcome(name: &str, outcome: &Outcome) -> String {
+pub(crate) fn say_outcome(name: &str, outcome: &Outcome) -> String {
     match outcome {
         Outcome::Pass => format!("{name} passed"),
         Outcome::Fail { reason } => format!("{name} failed: {reason}"),

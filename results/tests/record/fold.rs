@@ -86,6 +86,44 @@ fn a_test_that_passes_on_a_second_try_is_flaky() {
     let record = run.record();
     assert_eq!(record.verdict, Verdict::Pass);
     assert_eq!(record.flaky, ["install::services_converged"]);
+    assert!(
+        record.verdict_reason.ends_with("(1 only on a second try)"),
+        "{}",
+        record.verdict_reason
+    );
+}
+
+#[test]
+fn a_test_that_passed_once_and_is_red_in_the_end_is_not_called_flaky() {
+    let (tier, source, name) = (Tier::Install, Source::Generic, "answers");
+    let ended = |outcome| trial_ended(tier, source, name, outcome);
+    let mut run = sample::all_pass();
+    run.push(ended(Outcome::fail("502")))
+        .push(ended(Outcome::Pass))
+        .push(trial_started(tier, source, name));
+    let record = run.record();
+    assert_eq!((record.verdict, record.flaky.len()), (Verdict::Error, 0));
+    run.push(ended(Outcome::fail("503")));
+    let record = run.record();
+    assert_eq!((record.verdict, record.flaky.len()), (Verdict::Fail, 0));
+    let install = record.tier(tier).unwrap();
+    let test = install.tests.iter().find(|test| test.name == name).unwrap();
+    assert_eq!(test.earlier, [Outcome::fail("502")]);
+}
+
+#[test]
+fn a_second_try_of_an_operation_is_in_the_record() {
+    let mut run = sample::all_pass();
+    run.push(EventKind::Retry {
+        tier: Tier::Backup,
+        what: "the backup".to_owned(),
+        why: "backup_verify failed: the dump is cut".to_owned(),
+        attempt: 2,
+    });
+    let record = run.record();
+    assert_eq!(record.verdict, Verdict::Pass);
+    assert_eq!(record.retries[0].attempt, 2);
+    assert!(record.flaky.is_empty(), "an operation is no test");
 }
 
 #[test]

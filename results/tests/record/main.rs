@@ -5,8 +5,13 @@
     reason = "helpers of tests: clippy spares only the test functions themselves"
 )]
 
+mod cause;
+mod comparison;
 mod fold;
+mod hostile;
 mod log;
+mod nothing;
+mod presentation;
 mod properties;
 mod rendering;
 mod rules;

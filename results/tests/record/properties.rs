@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use results::event::{Event, EventKind, Leftover};
 use results::{Cause, Outcome, Record, Source, Tier, Verdict};
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use crate::sample;
 
@@ -42,13 +42,26 @@ fn source() -> impl Strategy<Value = Source> {
 }
 
 fn operation_ended(tier: Tier, outcome: Outcome) -> EventKind {
+    operation_of(tier, outcome, Map::new())
+}
+
+fn operation_of(tier: Tier, outcome: Outcome, facts: Map<String, Value>) -> EventKind {
     EventKind::OperationEnded {
         tier,
         outcome,
         duration_ms: 5,
-        facts: Map::new(),
+        facts,
         evidence: vec!["evidence/a.log".to_owned()],
     }
+}
+
+/// The commit that was live after an operation.
+fn commit() -> impl Strategy<Value = Map<String, Value>> {
+    select(vec![
+        sample::facts(sample::HEAD),
+        sample::facts(sample::BASE),
+        Map::new(),
+    ])
 }
 
 fn name() -> impl Strategy<Value = &'static str> {
@@ -58,7 +71,7 @@ fn name() -> impl Strategy<Value = &'static str> {
 fn kind() -> impl Strategy<Value = EventKind> {
     prop_oneof![
         1 => tier().prop_map(|tier| EventKind::OperationStarted { tier }),
-        4 => (tier(), outcome()).prop_map(|(tier, outcome)| operation_ended(tier, outcome)),
+        4 => (tier(), outcome(), commit()).prop_map(|(tier, outcome, facts)| operation_of(tier, outcome, facts)),
         1 => (tier(), source(), name()).prop_map(|(t, s, n)| sample::trial_started(t, s, n)),
         6 => (tier(), source(), name(), outcome())
             .prop_map(|(t, s, n, outcome)| sample::trial_ended(t, s, n, outcome)),
@@ -159,7 +172,7 @@ fn asks_install(events: &[Event]) -> bool {
 }
 
 /// Runs that are green to begin with, with anything mixed in; most of them finish.
-fn events() -> impl Strategy<Value = Vec<Event>> {
+pub fn events() -> impl Strategy<Value = Vec<Event>> {
     (body(), ending()).prop_map(|(mut kinds, ending)| {
         kinds.extend(ending.events());
         at(kinds)

@@ -1,9 +1,9 @@
-use results::event::{EventKind, Leftover, PlannedTrial};
-use results::html::{self, Evidence};
+use results::event::EventKind;
+use results::evidence::Evidence;
+use results::html;
 use results::table::{self, Colour};
-use results::{Outcome, Record, Source, Tier, junit};
+use results::{Outcome, Source, Tier, junit};
 use rstest::rstest;
-use serde_json::{Value, json};
 
 use crate::sample::{self, Run};
 
@@ -11,6 +11,7 @@ fn table_of(run: Run) -> String {
     table::render(
         &run.record(),
         Colour::Never,
+        &|_| None,
         Some("runs/custom-html-7f3a/report.html"),
     )
 }
@@ -33,7 +34,7 @@ fn the_table_of_each_kind_of_run() {
       lint      pass
       teardown  pass             600 ms
 
-      level 5: every rung passed
+      level 5 of 5: every rung passed
 
       report: runs/custom-html-7f3a/report.html
     ");
@@ -52,10 +53,15 @@ fn the_table_of_each_kind_of_run() {
       lint      pass
       teardown  pass             600 ms
 
-      level 1: upgrade failed: the update of service app was rolled back: the new task never became healthy
+      level 1 of 5
+        1 install              passed
+        2 upgrade              blocked        see above
+        3 backup and restore   blocked        backup was not verified: head is not live: upgrade failed
+        4 functional           blocked        custom was not verified: unknown_path_is_404: head is not live: upgrade failed
+        5 lint                 out of reach   it passed, but rung 2 (upgrade) is blocked
 
       not a pass
-        upgrade: fail: the update of service app was rolled back: the new task never became healthy
+        upgrade: fail: see above
         backup: unverified: head is not live: upgrade failed
         restore: unverified: head is not live: upgrade failed
         custom unknown_path_is_404: unverified: head is not live: upgrade failed
@@ -77,7 +83,12 @@ fn the_table_of_each_kind_of_run() {
       lint      pass
       teardown  pass             600 ms
 
-      level 1: upgrade was not verified: base 1.10.0+1.28.0 can't be deployed: no such image docker.example/nginx:1.28
+      level 1 of 5
+        1 install              passed
+        2 upgrade              blocked        upgrade was not verified: base 1.10.0+1.28.0 can't be deployed: no such image docker.example/nginx:1.28
+        3 backup and restore   out of reach   it passed, but rung 2 (upgrade) is blocked
+        4 functional           out of reach   it passed, but rung 2 (upgrade) is blocked
+        5 lint                 out of reach   it passed, but rung 2 (upgrade) is blocked
 
       not a pass
         upgrade: unverified: base 1.10.0+1.28.0 can't be deployed: no such image docker.example/nginx:1.28
@@ -100,7 +111,12 @@ fn the_table_of_each_kind_of_run() {
       lint      pass
       teardown  pass             600 ms
 
-      level 5: backup does not apply: no service has the label backupbot.backup
+      level 5 of 5
+        1 install              passed
+        2 upgrade              passed
+        3 backup and restore   skipped        backup does not apply: no service has the label backupbot.backup
+        4 functional           passed
+        5 lint                 passed
 
       not a pass
         backup: skip: no service has the label backupbot.backup
@@ -123,7 +139,12 @@ fn the_table_of_each_kind_of_run() {
       lint      unverified
       teardown  pass             600 ms
 
-      level 1: upgrade was not verified: it began and never ended, for the run was cancelled
+      level 1 of 5
+        1 install              passed
+        2 upgrade              blocked        upgrade was not verified: it began and never ended, for the run was cancelled
+        3 backup and restore   blocked        backup was not verified: it never reported back, for the run was cancelled
+        4 functional           blocked        custom was not verified: it never reported back, for the run was cancelled
+        5 lint                 blocked        lint was not verified: lint never reported
 
       not a pass
         upgrade: unverified: it began and never ended, for the run was cancelled
@@ -150,7 +171,7 @@ fn the_table_of_each_kind_of_run() {
       lint      pass
       teardown  error            600 ms
 
-      level 5: every rung passed
+      level 5 of 5: every rung passed
 
       not a pass
         teardown: error: left behind: volume cust-0f3a9c_ci_test_content
@@ -173,7 +194,12 @@ fn the_table_of_each_kind_of_run() {
       lint      fail                     1 finding
       teardown  pass             600 ms
 
-      level 3: custom was not verified: the recipe has no functional tests of its own
+      level 3 of 5
+        1 install              passed
+        2 upgrade              passed
+        3 backup and restore   passed
+        4 functional           blocked        custom was not verified: the recipe has no functional tests of its own
+        5 lint                 blocked        lint failed: the recipe has no README
 
       not a pass
         custom: unverified: the recipe has no functional tests of its own
@@ -186,7 +212,7 @@ fn the_table_of_each_kind_of_run() {
 #[test]
 fn colour_adds_nothing_but_colour() {
     let record = sample::upgrade_failed().record();
-    let coloured = table::render(&record, Colour::Always, None);
+    let coloured = table::render(&record, Colour::Always, &|_| None, None);
     assert!(coloured.contains("\u{1b}[31mfail\u{1b}[0m"), "{coloured}");
     let plain: String = coloured
         .split('\u{1b}')
@@ -199,7 +225,10 @@ fn colour_adds_nothing_but_colour() {
             }
         })
         .collect();
-    assert_eq!(plain, table::render(&record, Colour::Never, None));
+    assert_eq!(
+        plain,
+        table::render(&record, Colour::Never, &|_| None, None)
+    );
 }
 
 #[test]
@@ -269,155 +298,41 @@ fn junit_is_red_exactly_if_the_run_is(#[case] run: Run, #[case] least: usize) {
     assert!(if least == 0 { red == 0 } else { red >= least }, "{xml}");
 }
 
-const HOSTILE: &str = "\u{1b}[31m\u{1b}]0;owned\u{7}</script></style><script>alert(1)</script>\
-    \"'><img src=x onerror=alert(1)>]]>&amp;\u{202e}\u{9b}2J\0\u{ffff}\r\n<!-- ";
-
-/// A record that has everything, with every text in it hostile that the types leave free.
-fn hostile() -> Record {
-    let mut run = sample::upgrade_failed();
-    let planned = PlannedTrial {
-        tier: Tier::Fresh,
-        name: "head_installs".to_owned(),
-        source: Source::Generic,
+#[test]
+fn a_second_try_is_told_wherever_the_record_is_shown() {
+    let mut run = sample::all_pass();
+    let ended = |outcome| {
+        let name = "services_converged";
+        sample::trial_ended(Tier::Install, Source::Generic, name, outcome)
     };
-    run.events[0].kind = sample::started(&Tier::NAMED, vec![planned]);
-    let evidence = vec![
-        "javascript:alert(1)".to_owned(),
-        "evidence/app.log".to_owned(),
-    ];
-    run.push(EventKind::TrialEnded {
-        tier: Tier::Install,
-        name: "answers".to_owned(),
-        source: Source::RepoLocal,
-        outcome: Outcome::error("no answer"),
-        duration_ms: 3,
-        evidence,
-    });
-    for tier in [None, Some(Tier::Install)] {
-        run.push(EventKind::Note {
-            tier,
-            text: "note".to_owned(),
+    run.push(ended(Outcome::fail("502")))
+        .push(ended(Outcome::Pass))
+        .push(EventKind::Retry {
+            tier: Tier::Backup,
+            what: "the backup".to_owned(),
+            why: "the dump is cut".to_owned(),
+            attempt: 2,
         });
-    }
-    run.push(EventKind::Retry {
-        tier: Tier::Install,
-        what: "pull".to_owned(),
-        why: "429".to_owned(),
-        attempt: 2,
-    });
-    run.push(EventKind::RepoLocal {
-        path: "tests/test_x.py".to_owned(),
-        ran: false,
-        reason: "not on the list".to_owned(),
-    });
-    run.push(EventKind::SessionLost {
-        reason: "killed".to_owned(),
-    });
-    run.lint(Outcome::fail("finding"));
-    run.push(EventKind::TeardownEnded {
-        duration_ms: 1,
-        residue: vec![Leftover {
-            kind: "volume".to_owned(),
-            name: "data".to_owned(),
-        }],
-        errors: vec!["no answer".to_owned()],
-    });
-    let mut record = run.record();
-    record.flaky = vec!["install::a".to_owned()];
-    record.no_base = Some("none".to_owned());
-    record
-        .settings
-        .insert(HOSTILE.to_owned(), json!({ HOSTILE: [HOSTILE] }));
-    record.phases_ms.insert(HOSTILE.to_owned(), 3);
-
-    let value = serde_json::to_value(&record).unwrap();
-    let mut paths = Vec::new();
-    text_paths(&value, String::new(), &mut paths);
-    let mut value = value;
-    let mut changed = 0;
-    for path in paths {
-        let before = value.clone();
-        let text = value.pointer_mut(&path).unwrap();
-        *text = json!(format!("{HOSTILE}{}", text.as_str().unwrap()));
-        // What is no longer a record was no free text: a status, a tier.
-        match serde_json::from_value::<Record>(value.clone()) {
-            Ok(_) => changed += 1,
-            Err(_) => value = before,
-        }
-    }
-    assert!(changed > 60, "only {changed} texts were made hostile");
-    serde_json::from_value(value).unwrap()
-}
-
-fn text_paths(value: &Value, path: String, paths: &mut Vec<String>) {
-    match value {
-        Value::String(_) => paths.push(path),
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                text_paths(item, format!("{path}/{index}"), paths);
-            }
-        }
-        Value::Object(map) => {
-            for (key, item) in map {
-                let key = key.replace('~', "~0").replace('/', "~1");
-                text_paths(item, format!("{path}/{key}"), paths);
-            }
-        }
-        _ => {}
-    }
-}
-
-#[test]
-fn hostile_text_is_inert_on_a_terminal() {
-    let text = table::render(&hostile(), Colour::Never, Some(HOSTILE));
-    let bad: Vec<_> = text
-        .chars()
-        .filter(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}')
-        .collect();
-    assert_eq!(bad, []);
-}
-
-#[test]
-fn hostile_text_is_inert_in_junit() {
-    let xml = junit::render(&hostile()).unwrap();
-    assert!(!xml.contains("<script") && !xml.contains("<img"));
-    let bad = |c: char| {
-        (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{fffe}' | '\u{ffff}')
-    };
-    assert!(!xml.contains(bad));
-    quick_junit::Report::deserialize_from_str(&xml).unwrap();
-}
-
-#[test]
-fn hostile_text_is_inert_in_the_report() {
-    let log = Evidence::Text {
-        text: HOSTILE.repeat(3),
-        cut: true,
-    };
-    let page = html::render(&hostile(), &|_| Some(log.clone()));
-    let elements = [
-        "!DOCTYPE", "a", "body", "code", "dd", "details", "div", "dl", "dt", "footer", "h1", "h2",
-        "h3", "head", "header", "html", "li", "main", "meta", "p", "pre", "section", "span",
-        "style", "summary", "table", "tbody", "td", "th", "thead", "time", "title", "tr", "ul",
+    let record = run.record();
+    let table = table::render(&record, Colour::Never, &|_| None, None);
+    let page = html::render(&record, &|_| None);
+    let lines = [
+        "install services_converged is flaky: it passed on try 2; before: fail: 502",
+        "backup: try 2 of the backup: the dump is cut",
     ];
-    for tag in page.split('<').skip(1) {
-        let tag = tag.split_once('>').unwrap().0.trim_start_matches('/');
-        let name = tag.split([' ', '\n']).next().unwrap();
-        assert!(elements.contains(&name), "<{tag}>");
-        // Outside of quotes there are names of attributes only.
-        for (number, part) in tag.split('"').enumerate() {
-            assert!(number % 2 == 1 || !part.contains("onerror"), "<{tag}>");
-        }
-        if let Some((_, href)) = tag.split_once("href=\"") {
-            assert!(href.starts_with('#') || href.starts_with("./"), "<{tag}>");
-        }
+    for line in lines {
+        assert!(table.contains(line), "{table}");
+        assert!(page.contains(line), "{page}");
     }
-    assert!(
-        !page.contains("src=\"") && !page.contains("url("),
-        "nothing is loaded"
-    );
-    let bad = |c: char| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}';
-    assert!(!page.contains(bad));
+    assert!(table.contains("2, 1 flaky"), "{table}");
+    let xml = junit::render(&record).unwrap();
+    for element in [
+        r#"<flakyFailure message="502" type="fail">"#,
+        r#"<flakyError message="the backup: the dump is cut" type="error">"#,
+    ] {
+        assert!(xml.contains(element), "{xml}");
+    }
+    assert!(xml.contains(r#"failures="0" errors="0""#), "{xml}");
 }
 
 #[test]

@@ -214,7 +214,9 @@ fn a_run_of_custom_alone_passes_by_what_it_asserted_and_has_no_level() {
 #[test]
 fn a_filter_that_narrows_a_whole_run_asks_for_what_is_left() {
     let mut run = Run::whole();
-    run.operation(Tier::Install, Outcome::Pass, 10).functional();
+    run.operation(Tier::Install, Outcome::Pass, 10)
+        .operation(Tier::Custom, Outcome::Pass, 1)
+        .functional();
     let tiers = Tier::ALL.into_iter().filter(|tier| *tier != Tier::Custom);
     run.push(EventKind::Narrowed {
         tiers: tiers.collect(),

@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, ToSpan};
 use results::event::{
-    Base, Event, EventKind, Leftover, LintFinding, PlannedTrial, Resolved, RunStarted,
+    Base, Event, EventKind, Leftover, LintFinding, PlannedTrial, Resolved, RunStarted, Target,
 };
 use results::{Cause, Outcome, Source, Tier};
 use serde_json::{Map, json};
@@ -11,6 +11,16 @@ use serde_json::{Map, json};
 pub struct Run {
     pub events: Vec<Event>,
     clock: Timestamp,
+    /// What install deploys.
+    installed: &'static str,
+}
+
+pub const HEAD: &str = "4be1c2d9a07735f0c1d2e3f4a5b6c7d8e9f00112";
+pub const BASE: &str = "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567";
+
+/// What an operation learned while that commit was live.
+pub fn facts(commit: &str) -> Map<String, serde_json::Value> {
+    Map::from_iter([("commit".to_owned(), json!(commit))])
 }
 
 pub fn started(tiers: &[Tier], planned: Vec<PlannedTrial>) -> EventKind {
@@ -34,16 +44,20 @@ pub fn started(tiers: &[Tier], planned: Vec<PlannedTrial>) -> EventKind {
 
 pub fn resolved() -> EventKind {
     EventKind::Resolved(Box::new(Resolved {
-        head: "4be1c2d9a07735f0c1d2e3f4a5b6c7d8e9f00112".to_owned(),
+        head: HEAD.to_owned(),
         head_version: Some("1.11.0+1.29.0".to_owned()),
         base: Some(Base {
             version: "1.10.0+1.28.0".to_owned(),
-            commit: "0a1b2c3d4e5f60718293a4b5c6d7e8f901234567".to_owned(),
+            commit: BASE.to_owned(),
             reason: "the newest tag that is an ancestor of head".to_owned(),
         }),
         no_base: None,
         domain: "cust-0f3a9c.ci.test".to_owned(),
         stack: "cust-0f3a9c_ci_test".to_owned(),
+        target: Some(Target {
+            branch: "main".to_owned(),
+            tip: BASE.to_owned(),
+        }),
     }))
 }
 
@@ -53,6 +67,11 @@ impl Run {
         let mut run = Self {
             events: Vec::new(),
             clock: "2026-03-01T12:00:00Z".parse().unwrap(),
+            installed: if tiers.contains(&Tier::Upgrade) {
+                BASE
+            } else {
+                HEAD
+            },
         };
         run.push(started(tiers, Vec::new()));
         run.phase("fetch", 400);
@@ -89,12 +108,20 @@ impl Run {
     }
 
     pub fn operation(&mut self, tier: Tier, outcome: Outcome, ms: u64) -> &mut Self {
+        let commit = match tier {
+            Tier::Install => self.installed,
+            _ => HEAD,
+        };
+        let facts = match outcome {
+            Outcome::Pass => facts(commit),
+            _ => Map::new(),
+        };
         self.push(EventKind::OperationStarted { tier });
         self.wait(ms).push(EventKind::OperationEnded {
             tier,
             outcome,
             duration_ms: ms,
-            facts: Map::new(),
+            facts,
             evidence: Vec::new(),
         })
     }

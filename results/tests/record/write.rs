@@ -1,22 +1,21 @@
 use std::path::Path;
 
-use results::html::Evidence;
-use results::write::{ReadError, evidence};
-use results::{read_result, write_all};
+use results::evidence::{Evidence, of_run as evidence};
+use results::write::ReadError;
+use results::{Verdict, read_result, write_all};
 
 use crate::sample;
 
 #[test]
 fn a_record_reads_back_and_its_files_are_replaced_whole() {
-    let dir = tempfile::tempdir().unwrap();
-    write_all(dir.path(), &sample::upgrade_failed().record()).unwrap();
+    let state = tempfile::tempdir().unwrap();
     let record = sample::all_pass().record();
-    write_all(dir.path(), &record).unwrap();
-    assert_eq!(
-        read_result(&dir.path().join("result.json")).unwrap(),
-        record
-    );
-    let mut names: Vec<_> = std::fs::read_dir(dir.path())
+    let dir = state.path().join(&record.run_id);
+    std::fs::create_dir(&dir).unwrap();
+    write_all(&dir, &sample::upgrade_failed().record()).unwrap();
+    write_all(&dir, &record).unwrap();
+    assert_eq!(read_result(&dir.join("result.json")).unwrap(), record);
+    let mut names: Vec<_> = std::fs::read_dir(&dir)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
@@ -47,6 +46,39 @@ fn what_is_no_record_says_why() {
         read_result(Path::new("/nowhere/result.json")),
         Err(ReadError::Io { .. })
     ));
+}
+
+/// A record that was copied, or a folder that was renamed: its verdict is not this run's.
+#[test]
+fn a_record_in_the_folder_of_another_run_is_refused() {
+    let state = tempfile::tempdir().unwrap();
+    let dir = state.path().join("custom-html-other");
+    std::fs::create_dir(&dir).unwrap();
+    write_all(&dir, &sample::all_pass().record()).unwrap();
+    let error = read_result(&dir.join("result.json")).unwrap_err();
+    assert!(
+        matches!(&error, ReadError::OtherRun { found, .. } if found == "custom-html-7f3a"),
+        "{error}"
+    );
+}
+
+/// Fields that came later are not in records that were written before.
+#[test]
+fn a_record_of_an_older_program_reads_back() {
+    let record = sample::all_pass().record();
+    let mut value = serde_json::to_value(&record).unwrap();
+    let fields = value.as_object_mut().unwrap();
+    for added in ["ladder", "target", "comparison"] {
+        assert!(fields.remove(added).is_some(), "{added}");
+    }
+    let state = tempfile::tempdir().unwrap();
+    let dir = state.path().join(&record.run_id);
+    std::fs::create_dir(&dir).unwrap();
+    let path = dir.join("result.json");
+    std::fs::write(&path, value.to_string()).unwrap();
+    let read = read_result(&path).unwrap();
+    assert_eq!((read.verdict, read.level), (Verdict::Pass, Some(5)));
+    assert!(read.ladder.is_empty() && read.comparison.is_none());
 }
 
 #[test]

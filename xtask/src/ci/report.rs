@@ -53,9 +53,10 @@ pub fn show(record: &Record, paths: &Paths) {
         Colour::Ansi => results::table::Colour::Always,
     };
     let report = paths.run.join(REPORT_HTML);
+    let find = |path: &str| results::evidence::of_run(&paths.run, path);
     print!(
         "{}",
-        results::table::render(record, colour, report.to_str())
+        results::table::render(record, colour, &find, report.to_str())
     );
 }
 

@@ -6,6 +6,7 @@
 mod backup;
 mod deploy;
 mod environment;
+mod pinned;
 mod prepare;
 mod queue;
 mod resolve;
@@ -19,11 +20,12 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use results::event::EventKind;
+use results::verdict::COMMIT;
 use results::{Cause, Outcome, Tier};
 use serde_json::{Map, Value};
 
 use super::hooks::start_hook;
-use super::journal::{Journal, millis, why};
+use super::journal::{Journal, millis};
 use super::paths::Paths;
 use super::protocol::LiveView;
 use super::request::Request;
@@ -183,7 +185,14 @@ impl<'a, G: Generic> Run<'a, G> {
     /// Records what came of an operation, and remembers it.
     async fn settle(&mut self, tier: Tier, started: Instant, operation: Operation) -> Outcome {
         let (outcome, facts) = match operation {
-            Ok(facts) => (Outcome::Pass, facts),
+            Ok(mut facts) => {
+                if let Some(live) = &self.live {
+                    // The verdict wants to know of which commit all this is true.
+                    let commit = || Value::String(live.commit.to_string());
+                    facts.entry(COMMIT).or_insert_with(commit);
+                }
+                (Outcome::Pass, facts)
+            }
             Err(Stop::Outcome(outcome)) => (outcome, Map::new()),
             Err(Stop::Fault(fault)) => (fault.outcome(), Map::new()),
         };
@@ -293,14 +302,15 @@ impl<'a, G: Generic> Run<'a, G> {
     }
 }
 
-/// What a tier is whose prerequisite did not pass.
+/// What a tier is whose prerequisite did not pass. What went wrong there is said there, once.
 fn because_of(before: Tier, outcome: &Outcome) -> Outcome {
-    let cause = match outcome {
-        Outcome::Fail { .. } => Cause::Fail,
-        Outcome::Unverified { cause, .. } => *cause,
-        _ => Cause::Error,
-    };
-    Outcome::unverified(cause, format!("{before}: {}", why(outcome)))
+    match outcome {
+        Outcome::Fail { .. } => Outcome::unverified(Cause::Fail, format!("{before} failed")),
+        Outcome::Unverified { cause, reason } => {
+            Outcome::unverified(*cause, format!("{before}: {reason}"))
+        }
+        _ => Outcome::unverified(Cause::Error, format!("{before} met an error")),
+    }
 }
 
 /// Facts of an operation, from pairs.

@@ -74,6 +74,10 @@ impl<G: Generic> Run<'_, G> {
             no_base,
             stack: domain.stack().to_string(),
             domain: domain.to_string(),
+            target: target.map(|(branch, tip)| results::event::Target {
+                branch: branch.to_owned(),
+                tip: tip.to_string(),
+            }),
         })));
         for note in checkout.notes() {
             self.journal().note(None, note);

@@ -3,10 +3,13 @@
 use results::{Cause, Outcome, Tier};
 use serde_json::{Map, json};
 
+use super::pinned::{Pair, pinned};
 use super::prepare::Target;
 use super::{Operation, Run, Stop, facts};
 use crate::data;
 use crate::fault::Fault;
+use crate::recipe::Compose;
+use crate::session::deployment::new_env;
 use crate::suite::{Generic, Hook};
 use crate::swarm::{self, Expected, differences};
 
@@ -57,6 +60,7 @@ impl<G: Generic> Run<'_, G> {
 
     /// Deploys head in place with chaos, and proves that it is what is live.
     async fn redeploy(&mut self, head: &Target) -> Result<Map<String, serde_json::Value>, Stop> {
+        let base = self.as_the_app_has_it(self.prepared()?.base.as_ref())?;
         self.set_upgrade_env()?;
         let missing = self.keys_that_head_adds(head)?;
         for key in &missing {
@@ -65,6 +69,7 @@ impl<G: Generic> Run<'_, G> {
             );
             self.journal().note(Some(Tier::Upgrade), text);
         }
+        self.not_pinned(base.as_ref(), head)?;
         let deployment = self.ready_deployment(head).await?;
         let prepared = self.prepared()?;
         let before = self.converged.borrow().clone();
@@ -100,10 +105,46 @@ impl<G: Generic> Run<'_, G> {
         ]))
     }
 
+    fn as_the_app_has_it(&self, target: Option<&Target>) -> Result<Option<Compose>, Fault> {
+        let prepared = self.prepared()?;
+        let rendered = target.map(|target| target.deployment(&prepared.env, &prepared.app));
+        Ok(rendered.transpose()?.map(|deployment| deployment.compose))
+    }
+
+    /// An upgrade to head that keeps the base's images is none, and is nobody's pass. `base`: as it
+    /// was deployed.
+    fn not_pinned(&self, base: Option<&Compose>, head: &Target) -> Result<(), Fault> {
+        let prepared = self.prepared()?;
+        let (Some(base), Some(target)) = (base, &prepared.base) else {
+            return Ok(());
+        };
+        let by_default = |target: &Target| {
+            let domain = prepared.app.domain.as_str();
+            let env = new_env(&target.tree, domain, &[])?;
+            Ok::<_, Fault>(target.deployment(&env, &prepared.app)?.compose)
+        };
+        let now = self.as_the_app_has_it(Some(head))?;
+        // What can't be rendered shows its own fault at the deploy, or did at the base's.
+        let (Some(now), Ok(was), Ok(wanted)) = (now, by_default(target), by_default(head)) else {
+            return Ok(());
+        };
+        let defaults = Pair {
+            base: &was,
+            head: &wanted,
+        };
+        let app = Pair { base, head: &now };
+        match pinned(&defaults, &app) {
+            pinned if pinned.is_empty() => Ok(()),
+            pinned => Err(Fault::usage(format!(
+                "nothing would be upgraded: {}; `upgrade_env` sets what head needs",
+                pinned.join("; ")
+            ))),
+        }
+    }
+
     fn keys_that_head_adds(&self, head: &Target) -> Result<Vec<String>, Fault> {
         let prepared = self.prepared()?;
-        let sample =
-            crate::session::deployment::new_env(&head.tree, prepared.app.domain.as_str(), &[])?;
+        let sample = new_env(&head.tree, prepared.app.domain.as_str(), &[])?;
         let known = prepared.env.variables();
         Ok(sample
             .keys()
