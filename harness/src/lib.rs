@@ -2,6 +2,7 @@
 //!
 //! This crate must not know: the CI engine, the forge, the dashboard, any one recipe.
 
+pub mod cause;
 pub mod data;
 pub mod edge;
 pub mod engine;

@@ -4,6 +4,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's own helpers panic like a test")]
 
+#[path = "swarm/images.rs"]
+mod images;
+#[path = "swarm/registry.rs"]
+mod registry;
 #[path = "swarm/stand.rs"]
 mod stand;
 

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::errors::Error;
 use bollard::models::{Service, ServiceUpdateStatusStateEnum, Task, TaskSpec, TaskState};
-use bollard::query_parameters::{ListServicesOptions, ListTasksOptions, LogsOptionsBuilder};
+use bollard::query_parameters::{
+    InspectContainerOptions, ListServicesOptions, ListTasksOptions, LogsOptionsBuilder,
+};
 use futures_util::StreamExt;
 
 use super::{Swarm, of_stack};
@@ -166,6 +168,21 @@ pub async fn last_words(swarm: &Swarm, container: &str) -> Option<String> {
         }
     }
     meaningful_line(&String::from_utf8_lossy(&text))
+}
+
+/// What the last health check that failed said: the cause, where the app itself went on.
+pub async fn last_check(swarm: &Swarm, container: &str) -> Option<String> {
+    let inspected = swarm
+        .docker()
+        .inspect_container(container, None::<InspectContainerOptions>)
+        .await
+        .ok()?;
+    let checks = inspected.state?.health?.log?;
+    let failed = checks
+        .into_iter()
+        .rev()
+        .find(|check| check.exit_code != Some(0))?;
+    meaningful_line(&failed.output?)
 }
 
 /// The last line with a word in it that is no frame of a stack trace, without colours, bounded.

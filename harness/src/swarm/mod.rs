@@ -8,12 +8,14 @@
 mod belongings;
 mod converge;
 mod differences;
+mod ended;
 mod evidence;
 mod exec;
 mod images;
 mod judge;
 mod live;
 mod look;
+mod memory;
 mod removal;
 
 use std::collections::HashMap;
@@ -33,7 +35,7 @@ pub use converge::{
 pub use differences::{Expected, differences};
 pub use evidence::collect;
 pub use exec::{ExecOutput, exec};
-pub use images::{built_here, pull_if_missing};
+pub use images::{SILENCE, built_here, is_present, pull_if_missing};
 pub use live::{LiveConfig, LiveMount, LiveService, MountedVolume, live, mounted_volumes};
 pub use removal::{Removed, anonymous_volumes, remove_secrets, remove_stack};
 

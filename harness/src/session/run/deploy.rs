@@ -4,11 +4,13 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use results::Tier;
 use results::event::EventKind;
 use serde_json::{Value, json};
 
 use super::prepare::{Target, ensure_image};
+use super::twice::twice;
 use super::{Operation, Run, Stop, facts};
 use crate::edge::{Edge, EdgeSpec};
 use crate::engine::Deployment;
@@ -166,15 +168,22 @@ impl<G: Generic> Run<'_, G> {
     async fn images(&self, names: &[String]) -> Result<BTreeMap<String, String>, Fault> {
         let swarm = &self.prepared()?.swarm;
         let mut local = BTreeMap::new();
+        let mut missing = Vec::new();
         for name in names {
             if fixtures::images::is_ours(name) {
                 local.insert(name.clone(), ensure_image(name).await?);
             } else if let Some(id) = swarm::built_here(swarm, name).await? {
                 local.insert(name.clone(), id);
             } else {
-                swarm::pull_if_missing(swarm, name).await?;
+                missing.push(name);
             }
         }
+        let pulls = missing.into_iter().map(|name| {
+            let pull = || swarm::pull_if_missing(swarm, name, swarm::SILENCE);
+            let what = format!("the pull of {name}");
+            async move { twice(self.journal(), self.tier(), &what, pull).await }
+        });
+        try_join_all(pulls).await?;
         Ok(local)
     }
 
@@ -184,10 +193,8 @@ impl<G: Generic> Run<'_, G> {
             .prepared
             .as_mut()
             .and_then(|prepared| prepared.edge_spec.take());
-        let prepared = self.prepared()?;
         let deploy = async {
-            let deployed = prepared.engine.deploy(&prepared.app, deployment);
-            self.shared.change(deployed).await?;
+            self.hand_over(deployment).await?;
             self.settle_down(deployment).await
         };
         let edge = async {

@@ -10,6 +10,7 @@ mod prepare;
 mod queue;
 mod resolve;
 mod teardown;
+mod twice;
 mod upgrade;
 
 use std::cell::RefCell;

@@ -68,8 +68,7 @@ impl<G: Generic> Run<'_, G> {
         let deployment = self.ready_deployment(head).await?;
         let prepared = self.prepared()?;
         let before = self.converged.borrow().clone();
-        let deployed = prepared.engine.deploy(&prepared.app, &deployment);
-        self.shared.change(deployed).await?;
+        self.hand_over(&deployment).await?;
         let converged = self.settle_down(&deployment).await?;
         if converged == before {
             let text = "head changes no service: no task was replaced";
