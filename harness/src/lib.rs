@@ -6,6 +6,7 @@ pub mod cause;
 pub mod data;
 pub mod edge;
 pub mod engine;
+pub mod evidence;
 pub mod fault;
 pub mod http;
 pub mod recipe;

@@ -18,6 +18,7 @@ use results::{Cause, Outcome, Source, Tier};
 use super::app::{App, Skip};
 use super::repo_local::{self, Approved, RepoLocal, Surroundings};
 use super::{Assertion, Generic, Suite, Test};
+use crate::evidence::{Folder, Piece};
 use crate::fault::Fault;
 use crate::session::client::{Client, KEEPER_ROLE};
 use crate::session::hooks::{HOOK_ROLE, run_hook};
@@ -372,19 +373,10 @@ async fn run_repo_local(
     };
     let deadline = Duration::from_secs(view.test_timeout);
     let (outcome, output) = repo_local::run(path, &around, deadline).await?;
-    let output = App::redactor_of(paths).redact(&output).into_owned();
     let name = format!(
         "repo-local-{}.txt",
         path.to_string_lossy().replace('/', "-")
     );
-    let evidence = paths.evidence().join(&name);
-    let written =
-        std::fs::create_dir_all(paths.evidence()).and_then(|()| std::fs::write(&evidence, output));
-    Ok((
-        outcome,
-        written
-            .map(|()| format!("evidence/{name}"))
-            .into_iter()
-            .collect(),
-    ))
+    let folder = Folder::new(paths.evidence(), App::redactor_of(paths));
+    Ok((outcome, folder.write("", vec![Piece::new(name, output)])))
 }

@@ -14,6 +14,7 @@ mod exec;
 mod images;
 mod judge;
 mod live;
+mod logs;
 mod look;
 mod memory;
 mod removal;
@@ -26,6 +27,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 
 use crate::fault::Fault;
 use crate::recipe::StackName;
+use crate::redact::Learning;
 
 pub use belongings::{residue, secret_names};
 pub use converge::{
@@ -33,7 +35,7 @@ pub use converge::{
     running_container, still_converged, wanted,
 };
 pub use differences::{Expected, differences};
-pub use evidence::collect;
+pub use evidence::{collect, log_file};
 pub use exec::{ExecOutput, exec};
 pub use images::{SILENCE, built_here, is_present, pull_if_missing};
 pub use live::{LiveConfig, LiveMount, LiveService, MountedVolume, live, mounted_volumes};
@@ -54,6 +56,7 @@ pub struct Swarm {
     engine_id: String,
     manager: bool,
     ipvs: bool,
+    redactor: Learning,
 }
 
 impl Swarm {
@@ -98,7 +101,14 @@ impl Swarm {
             manager: swarm.control_available == Some(true)
                 && swarm.local_node_state == Some(bollard::models::LocalNodeState::ACTIVE),
             ipvs: kernel_has_ipvs(Path::new("/"), info.kernel_version.as_deref().unwrap_or("")),
+            redactor: Learning::default(),
         })
+    }
+
+    /// What this room cuts out of logs is redacted by it first.
+    #[must_use]
+    pub fn with_redactor(self, redactor: Learning) -> Self {
+        Self { redactor, ..self }
     }
 
     /// The Docker API itself, for what this room has no word for.

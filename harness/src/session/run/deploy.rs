@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use results::Tier;
 use results::event::EventKind;
+use results::{Outcome, Tier};
 use serde_json::{Value, json};
 
 use super::prepare::{Target, ensure_image};
@@ -47,7 +47,8 @@ impl<G: Generic> Run<'_, G> {
                 let text = format!("the base {version} can't be deployed: {reason}");
                 self.journal().note(Some(Tier::Install), &text);
                 self.base_failed = Some(text);
-                self.collect_evidence(Tier::Upgrade).await;
+                let seen = Outcome::fail(reason);
+                self.base_evidence = self.collect_evidence(Tier::Upgrade, &seen).await;
                 self.wipe().await?;
                 self.take_env_of(&head)?;
                 self.deploy_fresh(&head).await
@@ -250,8 +251,9 @@ impl<G: Generic> Run<'_, G> {
         if let Some(view) = self.shared.view.borrow_mut().as_mut() {
             view.edge = Some(edge.address());
         }
+        let redactor = self.journal().redactor();
         if let Some(prepared) = &mut self.prepared {
-            prepared.http = http::Client::new(edge.client_spec())?;
+            prepared.http = http::Client::new(edge.client_spec())?.with_redactor(redactor);
             prepared.edge = Some(edge);
         }
         Ok(())

@@ -6,6 +6,7 @@
 mod backup;
 mod deploy;
 mod environment;
+mod evidence;
 mod prepare;
 mod queue;
 mod resolve;
@@ -14,7 +15,7 @@ mod twice;
 mod upgrade;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
@@ -72,9 +73,13 @@ pub struct Run<'a, G> {
     live: Option<LiveView>,
     /// Why the base could not be deployed, if it could not.
     base_failed: Option<String>,
+    /// What was seen then: the upgrade's, in the record.
+    base_evidence: Vec<String>,
     upgraded: bool,
     backup: Option<Backup>,
     markers: Option<Seeded>,
+    /// Tiers of which there is evidence.
+    collected: BTreeSet<Tier>,
     /// The stack as it was when it converged last.
     converged: RefCell<Converged>,
 }
@@ -99,9 +104,11 @@ impl<'a, G: Generic> Run<'a, G> {
             created: 0,
             live: None,
             base_failed: None,
+            base_evidence: Vec::new(),
             upgraded: false,
             backup: None,
             markers: None,
+            collected: BTreeSet::new(),
             converged: RefCell::default(),
         }
     }
@@ -190,7 +197,9 @@ impl<'a, G: Generic> Run<'a, G> {
             Err(Stop::Fault(fault)) => (fault.outcome(), Map::new()),
         };
         let evidence = if matches!(outcome, Outcome::Fail { .. } | Outcome::Error { .. }) {
-            self.collect_evidence(tier).await
+            self.collect_evidence(tier, &outcome).await
+        } else if tier == Tier::Upgrade {
+            std::mem::take(&mut self.base_evidence)
         } else {
             Vec::new()
         };
