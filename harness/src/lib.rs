@@ -11,6 +11,7 @@ pub mod fault;
 pub mod http;
 pub mod recipe;
 pub mod redact;
+pub mod room;
 pub mod session;
 pub mod site;
 pub mod snapshot;

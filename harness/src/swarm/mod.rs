@@ -16,6 +16,7 @@ mod judge;
 mod live;
 mod logs;
 mod look;
+mod manifest;
 mod memory;
 mod removal;
 
@@ -39,6 +40,7 @@ pub use evidence::{collect, log_file};
 pub use exec::{ExecOutput, exec};
 pub use images::{SILENCE, built_here, is_present, pull_if_missing};
 pub use live::{LiveConfig, LiveMount, LiveService, MountedVolume, live, mounted_volumes};
+pub use manifest::download_size;
 pub use removal::{Removed, anonymous_volumes, remove_secrets, remove_stack};
 
 /// What Docker puts on every object of a stack.
@@ -136,6 +138,13 @@ impl Swarm {
     pub(crate) fn fault(what: impl std::fmt::Display, error: &bollard::errors::Error) -> Fault {
         Fault::infra(format!("{what}: {}", because(error)))
     }
+}
+
+/// Where the engine keeps images and volumes, if it says so.
+pub async fn root_dir(swarm: &Swarm) -> Result<Option<String>, Fault> {
+    let info = swarm.docker().info().await;
+    let info = info.map_err(|error| Swarm::fault("asking Docker for its folder", &error))?;
+    Ok(info.docker_root_dir.filter(|dir| dir.starts_with('/')))
 }
 
 /// IPVS is compiled in and loaded, or there is a module of this kernel that Docker can load.

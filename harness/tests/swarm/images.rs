@@ -75,6 +75,16 @@ async fn docker_a_registry_that_recovers_gives_the_image_at_the_second_try() {
     remove(&name);
 }
 
+#[tokio::test]
+async fn docker_a_registry_says_how_large_an_image_is() {
+    let registry = Registry::with_tls();
+    let swarm = Swarm::connect().await.unwrap();
+    let size = swarm::download_size(&swarm, &registry.name("open")).await;
+    assert_eq!(size, Some(registry.layer_bytes()));
+    let size = swarm::download_size(&swarm, &registry.name("unknown")).await;
+    assert_eq!(size, None);
+}
+
 /// Runs this test again in a process whose Docker configuration knows the registry's password: the
 /// environment of a running process can't be changed.
 fn with_credentials(test: &str, registry: &Registry) {

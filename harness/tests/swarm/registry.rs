@@ -4,8 +4,8 @@
 //! request goes by the first part of the repository's name: [`Registry::name`].
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -21,6 +21,7 @@ const CHALLENGE: &str = "WWW-Authenticate: Basic realm=\"double\"\r\n";
 pub struct Registry {
     port: u16,
     seen: Arc<Mutex<Seen>>,
+    layer_bytes: u64,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -41,31 +42,51 @@ struct Seen {
 struct Image {
     manifest: Vec<u8>,
     blobs: BTreeMap<String, Vec<u8>>,
+    layer_bytes: u64,
 }
 
 impl Registry {
     pub fn start() -> Self {
-        Self::with(Access::All)
+        Self::with(Access::All, None)
+    }
+
+    /// One that speaks TLS, with a certificate that nobody knows: Docker's client insists on TLS
+    /// where the engine does not.
+    pub fn with_tls() -> Self {
+        Self::with(Access::All, Some(Arc::new(tls())))
     }
 
     /// One that wants [`USER`] and [`PASSWORD`].
     pub fn private() -> Self {
-        Self::with(Access::User)
+        Self::with(Access::User, None)
     }
 
-    fn with(access: Access) -> Self {
+    fn with(access: Access, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::new(Mutex::new(Seen::default()));
         let image = Arc::new(Image::new());
+        let layer_bytes = image.layer_bytes;
         let shared = Arc::clone(&seen);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (seen, image) = (Arc::clone(&shared), Arc::clone(&image));
-                std::thread::spawn(move || drop(serve(&stream, access, &seen, &image)));
+                let tls = tls.clone();
+                std::thread::spawn(move || match tls {
+                    None => drop(serve(stream, access, &seen, &image)),
+                    Some(tls) => {
+                        let server = rustls::ServerConnection::new(tls).unwrap();
+                        let stream = rustls::StreamOwned::new(server, stream);
+                        drop(serve(stream, access, &seen, &image));
+                    }
+                });
             }
         });
-        Self { port, seen }
+        Self {
+            port,
+            seen,
+            layer_bytes,
+        }
     }
 
     /// An image of this kind: `limited`, `unknown`, `broken`, `once-broken`, `reset`,
@@ -73,6 +94,11 @@ impl Registry {
     pub fn name(&self, kind: &str) -> String {
         // Tests of one engine share its images.
         format!("{}/{kind}/x:{}", self.host(), std::process::id())
+    }
+
+    /// Size of the image's one layer.
+    pub fn layer_bytes(&self) -> u64 {
+        self.layer_bytes
     }
 
     pub fn host(&self) -> String {
@@ -89,6 +115,22 @@ impl Registry {
         let seen = self.seen.lock().unwrap();
         seen.credentials.contains(&basic())
     }
+}
+
+fn tls() -> rustls::ServerConfig {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    harness::http::install_tls_provider();
+    let dir = tempfile::tempdir().unwrap();
+    let authority = harness::edge::authority::Authority::open_or_create(dir.path()).unwrap();
+    let leaf = authority.leaf(&"ci.test".parse().unwrap()).unwrap();
+    let certificate = CertificateDer::from_pem_slice(leaf.certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap();
+    rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap()
 }
 
 fn basic() -> String {
@@ -108,6 +150,7 @@ impl Image {
             .append_data(&mut header, "file", content.as_bytes())
             .unwrap();
         let layer = layer.into_inner().unwrap();
+        let layer_bytes = layer.len() as u64;
         let config = serde_json::json!({
             "architecture": architecture(), "os": "linux",
             "config": { "Cmd": ["/nothing"] },
@@ -125,6 +168,7 @@ impl Image {
         Self {
             manifest: manifest.to_string().into_bytes(),
             blobs,
+            layer_bytes,
         }
     }
 }
@@ -149,7 +193,7 @@ fn digest(bytes: &[u8]) -> String {
 type Reply<'a> = (&'a str, String, Vec<u8>);
 
 fn serve(
-    stream: &TcpStream,
+    stream: impl Read + Write,
     access: Access,
     seen: &Mutex<Seen>,
     image: &Image,
@@ -178,7 +222,7 @@ fn serve(
         let Some((status, headers, body)) = answer(path, method, authorised, seen, image) else {
             return Ok(());
         };
-        let mut writer = stream;
+        let writer = reader.get_mut();
         write!(
             writer,
             "HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}\r\n",
@@ -187,6 +231,7 @@ fn serve(
         if method != "HEAD" {
             writer.write_all(&body)?;
         }
+        writer.flush()?;
     }
 }
 

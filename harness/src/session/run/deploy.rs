@@ -73,7 +73,7 @@ impl<G: Generic> Run<'_, G> {
     }
 
     /// An operator who installs head starts from head's `.env.sample`.
-    fn take_env_of(&mut self, target: &Target) -> Result<(), Fault> {
+    pub(super) fn take_env_of(&mut self, target: &Target) -> Result<(), Fault> {
         let prepared = self.prepared()?;
         let domain = prepared.app.domain.clone();
         let extra = self

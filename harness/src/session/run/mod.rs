@@ -10,6 +10,7 @@ mod evidence;
 mod prepare;
 mod queue;
 mod resolve;
+mod room;
 mod teardown;
 mod twice;
 mod upgrade;
@@ -75,6 +76,8 @@ pub struct Run<'a, G> {
     base_failed: Option<String>,
     /// What was seen then: the upgrade's, in the record.
     base_evidence: Vec<String>,
+    /// Why there is no base, where the disk has no room for both.
+    no_room: Option<String>,
     upgraded: bool,
     backup: Option<Backup>,
     markers: Option<Seeded>,
@@ -105,6 +108,7 @@ impl<'a, G: Generic> Run<'a, G> {
             live: None,
             base_failed: None,
             base_evidence: Vec::new(),
+            no_room: None,
             upgraded: false,
             backup: None,
             markers: None,

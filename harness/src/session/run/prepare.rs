@@ -169,7 +169,8 @@ impl<G: Generic> Run<'_, G> {
         });
         self.write_env()?;
         self.hook(Hook::Install).await?;
-        self.read_env(&sample)
+        self.read_env(&sample)?;
+        self.look_for_room().await
     }
 
     /// The edge's configuration for all hosts of base and head, and the client that goes through it.

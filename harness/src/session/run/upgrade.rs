@@ -15,6 +15,9 @@ impl<G: Generic> Run<'_, G> {
         if let Some(reason) = &self.base_failed {
             return Err(Stop::Outcome(Outcome::unverified(Cause::Base, reason)));
         }
+        if let Some(text) = &self.no_room {
+            return Err(Fault::infra(text).into());
+        }
         let prepared = self.prepared()?;
         let Some(base) = prepared.base.clone() else {
             return Err(Stop::Outcome(Outcome::skip(
