@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aho_corasick::AhoCorasick;
 use base64::Engine as _;
@@ -117,6 +117,25 @@ impl Redactor {
             redactor: self.clone(),
             held: Vec::new(),
         }
+    }
+}
+
+/// A redactor that learns while a session goes on; clones share what they know.
+#[derive(Debug, Clone, Default)]
+pub struct Learning(Arc<RwLock<Redactor>>);
+
+impl Learning {
+    /// From here on these values are looked for, in place of those before.
+    pub fn know(&self, redactor: Redactor) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = redactor;
+    }
+
+    /// What is known by now.
+    pub fn now(&self) -> Redactor {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

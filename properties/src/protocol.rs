@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use harness::session::Journal;
+use harness::session::paths::Paths;
 use harness::session::protocol::{Ask, Hello, LONGEST_LINE, Reply};
 use harness::session::server::{Shared, Work, serve};
 use results::{EventKind, Outcome};
@@ -66,7 +67,9 @@ fn converse(dir: &std::path::Path, events: &std::path::Path, bytes: &[u8]) -> St
         .unwrap();
     let socket = dir.join("s");
     let journal = Journal::open(events).unwrap();
-    let shared = Shared::new("a-run".parse().unwrap(), journal, dir.join("state.json"));
+    let run_id = "a-run".parse().unwrap();
+    let paths = Paths::new(dir, &run_id);
+    let shared = Shared::new(run_id, journal, &paths);
     let shared = Rc::new(shared);
     let (work, mut asked) = mpsc::channel(16);
     tokio::task::LocalSet::new().block_on(&runtime, async {
@@ -76,6 +79,7 @@ fn converse(dir: &std::path::Path, events: &std::path::Path, bytes: &[u8]) -> St
             while let Some(work) = asked.recv().await {
                 match work {
                     Work::Perform(_, reply) => drop(reply.send(Outcome::Pass)),
+                    Work::Evidence(.., reply) => drop(reply.send(Vec::new())),
                     Work::Finish(reply) => drop(reply.send(Reply::Done)),
                 }
             }

@@ -11,9 +11,10 @@ use serde::de::DeserializeOwned;
 
 use crate::edge::nginx::MARK;
 use crate::fault::Fault;
+use crate::redact::Redactor;
 use crate::wait::{Seconds, WaitError};
 
-/// How much of a body an error or an exchange shows.
+/// How much of a body an error shows.
 const SHOWN: usize = 600;
 
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +94,9 @@ pub struct Answer {
     /// The mark of the local proxy's own pages, `<kind>: <reason>`: not the app's answer.
     pub edge_page: Option<String>,
     pub elapsed: Duration,
+    /// The request's headers.
+    pub(super) asked: HeaderMap,
+    pub(super) redactor: Redactor,
 }
 
 impl Answer {
@@ -104,7 +108,7 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|cause| HttpError::Json {
             what: self.what(),
             cause: cause.to_string(),
-            body: self.beginning(),
+            body: self.beginning(SHOWN),
         })
     }
 
@@ -131,38 +135,19 @@ impl Answer {
             edge: edge.map_or_else(String::new, |reason| {
                 format!(" by cc-ci's proxy, not by the app ({reason})")
             }),
-            body: self.beginning(),
+            body: self.beginning(SHOWN),
         })
     }
 
-    /// The exchange as evidence: request line, status, headers without credentials, and the
-    /// beginning of the body. Redaction of secrets is the reader's business.
-    pub fn exchange(&self) -> String {
-        let mut out = format!(
-            "{}\n{:?} {} after {} ms\n",
-            self.what(),
-            self.version,
-            self.status,
-            self.elapsed.as_millis()
-        );
-        for (name, value) in &self.headers {
-            let value = match name.as_str() {
-                "set-cookie" => "(hidden)",
-                _ => value.to_str().unwrap_or("(no text)"),
-            };
-            let _ = writeln!(out, "{name}: {value}");
-        }
-        let _ = write!(out, "\n{}", self.beginning());
-        out
-    }
-
-    fn what(&self) -> String {
+    pub(super) fn what(&self) -> String {
         format!("{} {}", self.method, shown(&self.url))
     }
 
-    fn beginning(&self) -> String {
-        let text = without_tokens(self.text().trim());
-        match text.char_indices().nth(SHOWN) {
+    /// So many characters of the body, redacted before they are cut.
+    pub(super) fn beginning(&self, longest: usize) -> String {
+        let body = self.redactor.redact_bytes(&self.body);
+        let text = without_tokens(String::from_utf8_lossy(&body).trim());
+        match text.char_indices().nth(longest) {
             None if text.is_empty() => "(empty body)".to_owned(),
             None => text,
             Some((end, _)) => format!("{}… ({} bytes)", &text[..end], self.body.len()),
@@ -172,7 +157,7 @@ impl Answer {
 
 /// A text without JSON Web Tokens: whoever reads one in a record could use it. Each begins with the
 /// base64 of `{"`, and its parts are joined by dots.
-fn without_tokens(text: &str) -> String {
+pub(super) fn without_tokens(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("eyJ") {
@@ -218,14 +203,23 @@ pub(super) fn unsent(method: &Method, url: &Url, source: reqwest::Error) -> Http
     }
 }
 
+/// What is known before the answer comes.
+pub(super) struct Asked {
+    pub method: Method,
+    pub headers: HeaderMap,
+    /// Whether the local proxy answers.
+    pub by_edge: bool,
+    pub longest_body: usize,
+    pub started: Instant,
+    pub redactor: Redactor,
+}
+
 pub(super) async fn read(
     mut response: reqwest::Response,
-    method: &Method,
-    by_edge: bool,
-    longest: usize,
-    started: Instant,
+    asked: &Asked,
 ) -> Result<Answer, HttpError> {
     let url = response.url().clone();
+    let (method, longest) = (&asked.method, asked.longest_body);
     let mut body = BytesMut::new();
     while let Some(chunk) = response
         .chunk()
@@ -246,7 +240,7 @@ pub(super) async fn read(
         .get::<reqwest::tls::TlsInfo>()
         .and_then(|info| info.peer_certificate())
         .map(<[u8]>::to_vec);
-    let mark = response.headers().get(MARK).filter(|_| by_edge);
+    let mark = response.headers().get(MARK).filter(|_| asked.by_edge);
     Ok(Answer {
         method: method.clone(),
         status: response.status(),
@@ -255,7 +249,9 @@ pub(super) async fn read(
         headers: response.headers().clone(),
         body: body.freeze(),
         certificate,
-        elapsed: started.elapsed(),
+        elapsed: asked.started.elapsed(),
+        asked: asked.headers.clone(),
+        redactor: asked.redactor.clone(),
         url,
     })
 }

@@ -4,6 +4,7 @@
 //! followed; no proxy of the environment is used; the user agent never has "bot" in it.
 
 mod answer;
+mod exchange;
 mod ready;
 
 use std::collections::VecDeque;
@@ -15,10 +16,12 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Method, RequestBuilder};
 use serde::Serialize;
 
+use answer::Asked;
 pub use answer::{Answer, HttpError};
 pub use ready::connects;
 
 use crate::recipe::AppDomain;
+use crate::redact::Learning;
 
 /// How long one exchange may take, its body included.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -51,6 +54,7 @@ pub struct Client {
     inner: reqwest::Client,
     deadline: Duration,
     longest_body: usize,
+    redactor: Learning,
     /// The last exchanges, for evidence; shared by clones.
     exchanges: Arc<Mutex<VecDeque<String>>>,
 }
@@ -70,6 +74,7 @@ impl Client {
             inner,
             deadline: DEADLINE,
             longest_body: LONGEST_BODY,
+            redactor: Learning::default(),
             exchanges: Arc::default(),
         })
     }
@@ -81,6 +86,12 @@ impl Client {
             inner: builder.build().map_err(HttpError::Client)?,
             ..self.clone()
         })
+    }
+
+    /// What errors and evidence show of an answer is redacted by it.
+    #[must_use]
+    pub fn with_redactor(self, redactor: Learning) -> Self {
+        Self { redactor, ..self }
     }
 
     #[must_use]
@@ -141,15 +152,22 @@ impl Client {
         let (client, request) = request.build_split();
         let request = request.map_err(HttpError::Request)?;
         let (method, url) = (request.method().clone(), request.url().clone());
-        let started = Instant::now();
         let by_edge = self.spec.edge.is_some()
             && url
                 .host_str()
                 .is_some_and(|host| in_zone(&self.spec.zone, host));
+        let asked = Asked {
+            method: method.clone(),
+            headers: request.headers().clone(),
+            by_edge,
+            longest_body: self.longest_body,
+            started: Instant::now(),
+            redactor: self.redactor.now(),
+        };
         let exchange = async {
             let response = client.execute(request).await;
             let response = response.map_err(|source| answer::unsent(&method, &url, source))?;
-            answer::read(response, &method, by_edge, self.longest_body, started).await
+            answer::read(response, &asked).await
         };
         let answer = match tokio::time::timeout(self.deadline, exchange).await {
             Ok(done) => done,

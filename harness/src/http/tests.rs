@@ -226,3 +226,37 @@ async fn tokens_are_not_shown() {
     let error = answer.expect_status(401).unwrap_err();
     assert!(error.to_string().ends_with(shown), "{error}");
 }
+
+/// A value that the cut would halve.
+#[tokio::test]
+async fn a_body_is_redacted_before_it_is_cut() {
+    let secret = "s3cret-of-the-app";
+    let body = format!("{}{secret} and more", "x".repeat(590));
+    let (client, _) = site(&[answer("500 Oops", "", &body)]).await;
+    let redactor = Learning::default();
+    let client = client.with_redactor(redactor.clone());
+    redactor.know(crate::redact::Redactor::new([("pw", secret)]));
+    let got = client.get("http://a.ci.test/").await.unwrap();
+    let error = got.expect_status(200).unwrap_err().to_string();
+    assert!(!error.contains("s3cret"), "{error}");
+    assert!(!client.exchanges().concat().contains("s3cret"));
+}
+
+#[tokio::test]
+async fn an_exchange_shows_what_was_asked_and_no_credentials() {
+    let (client, _) = site(&[answer("200 OK", "Set-Cookie: a=b\r\n", "hello")]).await;
+    let request = client
+        .build(Method::GET, "http://a.ci.test/x?token=y")
+        .header("accept", "text/plain")
+        .header("authorization", "Basic abc");
+    client.send(request).await.unwrap();
+    let exchange = client.exchanges().concat();
+    let (asked, answered) = exchange.split_once("\n\n").unwrap();
+    insta::assert_snapshot!(asked, @r"
+    GET http://a.ci.test/x?…
+    accept: text/plain
+    authorization: (hidden)
+    ");
+    assert!(answered.starts_with("HTTP/1.1 200 OK after "), "{answered}");
+    assert!(answered.contains("set-cookie: (hidden)\n") && answered.ends_with("\nhello"));
+}

@@ -142,6 +142,14 @@ impl Client {
         .map(drop)
     }
 
+    pub async fn know_secret(&mut self, name: &str, value: &str) -> Result<(), Fault> {
+        let ask = Ask::Secret {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        };
+        self.ask(&ask).await.map(drop)
+    }
+
     /// Has the session torn down. Gives what came of it, and the table for people.
     pub async fn finish(&mut self) -> Result<(Outcome, String), Fault> {
         match self.ask(&Ask::Finish).await? {

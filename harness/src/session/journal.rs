@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Mutex, RwLock};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use results::event::EventKind;
@@ -11,13 +11,13 @@ use results::{Event, Tier};
 use serde_json::Value;
 
 use crate::fault::Fault;
-use crate::redact::Redactor;
+use crate::redact::{Learning, Redactor};
 use crate::wait::Progress;
 
 /// The only writer of a run's `events.jsonl` while the keeper lives.
 pub struct Journal {
     log: EventLog,
-    redactor: RwLock<Redactor>,
+    redactor: Learning,
     /// Notes that were written: each is worth one line.
     noted: Mutex<BTreeSet<String>>,
 }
@@ -28,22 +28,23 @@ impl Journal {
         let log = EventLog::open(events).map_err(|error| Fault::infra(error.to_string()))?;
         Ok(Self {
             log,
-            redactor: RwLock::default(),
+            redactor: Learning::default(),
             noted: Mutex::default(),
         })
     }
 
     /// From here on these values are kept out of everything that is written.
     pub fn redact_with(&self, redactor: Redactor) {
-        *self.redactor.write().expect("no writer panics") = redactor;
+        self.redactor.know(redactor);
+    }
+
+    /// For those who cut texts themselves: what is cut can't be redacted afterwards.
+    pub fn redactor(&self) -> Learning {
+        self.redactor.clone()
     }
 
     pub fn redact(&self, text: &str) -> String {
-        self.redactor
-            .read()
-            .expect("no writer panics")
-            .redact(text)
-            .into_owned()
+        self.redactor.now().redact(text).into_owned()
     }
 
     /// Appends an event. A record that can't be written must not keep an app from being removed,
@@ -93,7 +94,7 @@ impl Journal {
     }
 
     fn redacted(&self, kind: EventKind) -> EventKind {
-        let redactor = self.redactor.read().expect("no writer panics");
+        let redactor = self.redactor.now();
         let redacted = serde_json::to_value(&kind).map(|mut value| {
             each_text(&mut value, &|text| redactor.redact(text).into_owned());
             value

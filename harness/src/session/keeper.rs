@@ -137,11 +137,7 @@ async fn session<G: Generic>(
     let _ = fs::remove_file(&paths.socket);
     let listener = UnixListener::bind(&paths.socket).map_err(io)?;
     fs::set_permissions(&paths.socket, fs::Permissions::from_mode(0o600)).map_err(io)?;
-    let shared = Rc::new(Shared::new(
-        request.run_id.clone(),
-        journal,
-        paths.operation_state(),
-    ));
+    let shared = Rc::new(Shared::new(request.run_id.clone(), journal, paths));
     let (work, mut asked) = mpsc::channel(16);
     let serving = tokio::task::spawn_local(serve(listener, Rc::clone(&shared), work));
 
@@ -187,12 +183,17 @@ async fn session<G: Generic>(
                         break end;
                     }
                 }
+                Some(Work::Evidence(tier, outcome, reply)) => {
+                    let _ = reply.send(run.collect_evidence(tier, &outcome).await);
+                }
                 Some(Work::Finish(reply)) => { finisher = Some(reply); break End::Asked; }
                 None => break End::RunnerGone,
             },
             end = &mut over => break end,
         }
     };
+    // Who still asks for something gets no answer, and is not kept waiting for it.
+    drop(asked);
     if end != End::Asked {
         // A test that goes on without its app, or as an orphan of its runner, ends with the run.
         let open: Vec<_> = shared.open.borrow().values().copied().flatten().collect();

@@ -21,6 +21,7 @@ pub mod paths;
 pub mod protocol;
 pub mod request;
 mod run;
+mod secrets;
 #[doc(hidden)]
 pub mod server;
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::recipe::{AppDomain, CommitSha, RecipeName, RunId, StackName};
 
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The longest line that either side reads.
 pub const LONGEST_LINE: u64 = 4 * 1024 * 1024;
@@ -44,6 +44,8 @@ pub enum Ask {
     Look,
     /// Keep a value for later tests and hooks.
     Remember { key: String, value: Value },
+    /// Keep a secret's value out of everything that is written, and for `App::secret`.
+    Secret { name: String, value: String },
     /// Tear down, and say what is left.
     Finish,
 }

@@ -19,12 +19,17 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::journal::{Journal, millis};
 use super::lifetime::ProcessId;
+use super::paths::Paths;
 use super::protocol::{AppView, Ask, Hello, LONGEST_LINE, Reply, VERSION};
+use super::secrets::Secrets;
+use crate::fault::Fault;
 use crate::recipe::RunId;
 
 /// What a connection asks of the one task that operates on the app.
 pub enum Work {
     Perform(Tier, oneshot::Sender<Outcome>),
+    /// Write evidence of a tier of which a test ended so. Gives the files.
+    Evidence(Tier, Outcome, oneshot::Sender<Vec<String>>),
     Finish(oneshot::Sender<Reply>),
 }
 
@@ -36,6 +41,7 @@ pub struct Shared {
     pub state: RefCell<BTreeMap<String, Value>>,
     /// Where the state is kept for executables that can't ask.
     pub state_file: PathBuf,
+    pub secrets: Secrets,
     /// Tiers of which a test began: the others were left out by the runner's filter.
     pub touched: RefCell<std::collections::BTreeSet<Tier>>,
     /// Processes of tests that began and have not ended.
@@ -46,13 +52,14 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(run_id: RunId, journal: Journal, state_file: PathBuf) -> Self {
+    pub fn new(run_id: RunId, journal: Journal, paths: &Paths) -> Self {
         Self {
             run_id,
             journal,
             view: RefCell::default(),
             state: RefCell::default(),
-            state_file,
+            state_file: paths.operation_state(),
+            secrets: Secrets::new(paths.secrets()),
             touched: RefCell::default(),
             open: RefCell::default(),
             connections: Cell::new(0),
@@ -84,6 +91,13 @@ impl Shared {
         if let Err(error) = std::fs::write(&self.state_file, state) {
             self.journal.note(None, format!("operation state: {error}"));
         }
+    }
+
+    /// Knows these values from here on: by name for tests, and for the redactor.
+    pub fn know_secrets(&self, new: Vec<(String, String)>) -> Result<(), Fault> {
+        self.secrets.add(new)?;
+        self.journal.redact_with(self.secrets.redactor());
+        Ok(())
     }
 
     /// The app with everything that was learned up to now.
@@ -141,7 +155,8 @@ impl Connection {
                 "ended without a word: its process was killed, aborted or ran out of memory",
             ),
             Vec::new(),
-        );
+        )
+        .await;
     }
 
     async fn talk(&mut self, stream: UnixStream) -> io::Result<()> {
@@ -194,7 +209,7 @@ impl Connection {
             }
             Ask::Begin { tier, name, source } => {
                 let unended = Outcome::error("its process began another test before it ended");
-                self.ended(unended, Vec::new());
+                self.ended(unended, Vec::new()).await;
                 self.shared.touched.borrow_mut().insert(tier);
                 self.shared.open.borrow_mut().insert(self.id, self.process);
                 let outcome = self.perform(tier).await;
@@ -211,7 +226,7 @@ impl Connection {
                 }
             }
             Ask::End { outcome, evidence } => {
-                self.ended(outcome, evidence);
+                self.ended(outcome, evidence).await;
                 Reply::Done
             }
             Ask::Look => Reply::Performed {
@@ -222,6 +237,12 @@ impl Connection {
                 self.shared.keep(key, value);
                 Reply::Done
             }
+            Ask::Secret { name, value } => match self.shared.know_secrets(vec![(name, value)]) {
+                Ok(()) => Reply::Done,
+                Err(fault) => Reply::Refused {
+                    reason: fault.to_string(),
+                },
+            },
             Ask::Finish => {
                 let (reply, answer) = oneshot::channel();
                 match self.work.send(Work::Finish(reply)).await {
@@ -229,6 +250,16 @@ impl Connection {
                     Err(_) => over(),
                 }
             }
+        }
+    }
+
+    /// What is known of the stack now; nothing once the session is over.
+    async fn evidence(&self, tier: Tier, outcome: &Outcome) -> Vec<String> {
+        let (reply, answer) = oneshot::channel();
+        let work = Work::Evidence(tier, outcome.clone(), reply);
+        match self.work.send(work).await {
+            Ok(()) => answer.await.unwrap_or_default(),
+            Err(_) => Vec::new(),
         }
     }
 
@@ -241,10 +272,13 @@ impl Connection {
         }
     }
 
-    fn ended(&mut self, outcome: Outcome, evidence: Vec<String>) {
+    async fn ended(&mut self, outcome: Outcome, mut evidence: Vec<String>) {
         self.shared.open.borrow_mut().remove(&self.id);
         if let Some((tier, name, source, started)) = self.test.take() {
             let duration_ms = millis(started);
+            if matches!(outcome, Outcome::Fail { .. } | Outcome::Error { .. }) {
+                evidence.extend(self.evidence(tier, &outcome).await);
+            }
             self.shared.journal.emit(EventKind::TrialEnded {
                 tier,
                 name,

@@ -10,11 +10,13 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::edge::authority::Authority;
-use crate::engine::ExecOutput;
+use crate::engine::stack::insert_secret;
+use crate::engine::{ExecOutput, SecretValue};
+use crate::evidence::{Folder, Piece};
 use crate::fault::Fault;
 use crate::http;
 use crate::recipe::EnvFile;
-use crate::redact::Redactor;
+use crate::redact::{Learning, Redactor};
 use crate::session::client::Client;
 use crate::session::paths::Paths;
 use crate::session::protocol::AppView;
@@ -38,6 +40,7 @@ pub struct App {
     view: AppView,
     paths: Paths,
     http: http::Client,
+    redactor: Learning,
     swarm: OnceCell<Swarm>,
     remembered: Mutex<Vec<(String, Value)>>,
 }
@@ -56,10 +59,14 @@ impl App {
             edge: view.edge,
             roots,
         })?;
+        let redactor = Learning::default();
+        redactor.know(Self::redactor_of(&paths));
+        let http = http.with_redactor(redactor.clone());
         Ok(Self {
             view,
             paths,
             http,
+            redactor,
             swarm: OnceCell::new(),
             remembered: Mutex::default(),
         })
@@ -84,7 +91,11 @@ impl App {
 
     /// The swarm that the app is in, to look at.
     pub async fn swarm(&self) -> Result<&Swarm, Fault> {
-        self.swarm.get_or_try_init(Swarm::connect).await
+        let connect = async || {
+            let swarm = Swarm::connect().await?;
+            Ok(swarm.with_redactor(self.redactor.clone()))
+        };
+        self.swarm.get_or_try_init(connect).await
     }
 
     /// Runs a command in the running container of a service, with no shell in between, for at most
@@ -118,6 +129,23 @@ impl App {
         })
     }
 
+    /// Inserts a secret of the app, as `abra app secret insert` does: for a `before_install` hook, and
+    /// a secret that the recipe does not want generated. `name` is its name in the compose file,
+    /// `version` what the app's environment says (`v1`). The value is redacted everywhere from here
+    /// on, and [`App::secret`] gives it.
+    pub async fn insert_secret(&self, name: &str, version: &str, value: &str) -> Result<(), Fault> {
+        let mut keeper = Client::connect(&self.paths)
+            .await?
+            .ok_or_else(|| Fault::infra("the session's keeper is gone"))?;
+        keeper.know_secret(name, value).await?;
+        self.redactor.know(Self::redactor_of(&self.paths));
+        let secret = SecretValue {
+            name: self.view.stack.object(&format!("{name}_{version}")),
+            value: value.as_bytes().to_vec(),
+        };
+        insert_secret(self.swarm().await?, &self.view.domain, &secret).await
+    }
+
     /// The app's environment as it is now.
     pub fn env(&self) -> Result<EnvFile, Fault> {
         let path = self.paths.env_file();
@@ -149,21 +177,13 @@ impl App {
 
     /// Writes what the client saw last, for a test that did not pass. Gives the files' names.
     pub(crate) fn write_evidence(&self, test: &str) -> Vec<String> {
-        let exchanges = self.http.exchanges();
+        let exchanges: Vec<String> = self.http.exchanges().into_iter().rev().collect();
         if exchanges.is_empty() {
             return Vec::new();
         }
-        let name = format!("{test}.http.txt");
-        let dir = self.paths.evidence();
-        let text = Self::redactor_of(&self.paths)
-            .redact(&exchanges.join("\n\n"))
-            .into_owned();
-        let written =
-            std::fs::create_dir_all(&dir).and_then(|()| std::fs::write(dir.join(&name), text));
-        written
-            .map(|()| format!("evidence/{name}"))
-            .into_iter()
-            .collect()
+        let text = exchanges.join("\n\n----\n\n");
+        let folder = Folder::new(self.paths.evidence(), self.redactor.now());
+        folder.write("", vec![Piece::new(format!("{test}.http.txt"), text)])
     }
 
     /// Knows the values of the app's secrets.

@@ -18,6 +18,7 @@ use results::{Cause, Outcome, Source, Tier};
 use super::app::{App, Skip};
 use super::repo_local::{self, Approved, CONFINE_ROLE, Ran, RepoLocal, Surroundings};
 use super::{Assertion, Generic, Suite, Test};
+use crate::evidence::Folder;
 use crate::fault::Fault;
 use crate::session::client::{Client, KEEPER_ROLE};
 use crate::session::hooks::{HOOK_ROLE, run_hook};
@@ -383,8 +384,9 @@ async fn run_repo_local(
     let Ran {
         outcome, output, ..
     } = repo_local::run(path, &around, deadline).await?;
-    let output = App::redactor_of(paths).redact(&output).into_owned();
-    // Without its output an outcome is still an outcome.
-    let kept = repo_local::keep_output(&paths.evidence(), path, &output);
-    Ok((outcome, kept.into_iter().collect()))
+    let folder = Folder::new(paths.evidence(), App::redactor_of(paths));
+    Ok((
+        outcome,
+        folder.write("", vec![repo_local::output_of(path, output)]),
+    ))
 }

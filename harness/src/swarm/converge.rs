@@ -8,12 +8,14 @@ use bollard::query_parameters::InspectContainerOptions;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
-use super::judge::{Memory, Verdict, error_of};
-use super::look::{self, Observation, SeenTask, last_words, look};
+use super::ended::{error_of, is_unhealthy};
+use super::judge::Verdict;
+use super::look::{self, Observation, SeenTask, last_check, last_words, look};
+use super::memory::Memory;
 use super::{Swarm, because};
 use crate::fault::Fault;
 use crate::recipe::{Compose, StackName};
-use crate::wait::{Probe, Progress, WaitError, wait_until};
+use crate::wait::{Probe, Progress, Seconds, WaitError, wait_until};
 
 pub use super::judge::Wanted;
 
@@ -136,7 +138,10 @@ async fn wait(
     found.map_err(|error| {
         let text = match &error {
             WaitError::Never { reason, .. } => reason.clone(),
-            WaitError::TimedOut { .. } => error.to_string(),
+            // What is missing comes first: it is the cause.
+            WaitError::TimedOut {
+                deadline, status, ..
+            } => format!("{status} (not within {})", Seconds(*deadline)),
         };
         match last.into_inner().expect(lock) {
             Fault::Recipe(_) => Fault::Recipe(text),
@@ -177,21 +182,27 @@ pub async fn restarts(
     Ok(found)
 }
 
-fn news(memory: &Memory, seen: &Observation) -> Vec<(String, String)> {
+/// Tasks whose failure is new, with their containers.
+fn news(memory: &Memory, seen: &Observation) -> Vec<(SeenTask, String)> {
     seen.services
         .iter()
         .flat_map(|(name, service)| service.tasks.iter().map(move |task| (name, task)))
         .filter(|(name, task)| memory.is_news(name, task))
-        .filter_map(|(_, task)| Some((task.id.clone(), task.container.clone()?)))
+        .filter_map(|(_, task)| Some((task.clone(), task.container.clone()?)))
         .collect()
 }
 
-async fn words_of(swarm: &Swarm, failed: Vec<(String, String)>) -> BTreeMap<String, String> {
+async fn words_of(swarm: &Swarm, failed: Vec<(SeenTask, String)>) -> BTreeMap<String, String> {
     let mut words = BTreeMap::new();
     for (task, container) in failed {
-        if let Some(line) = last_words(swarm, &container).await {
-            words.insert(task, line);
+        let mut line = None;
+        if is_unhealthy(&task) {
+            line = last_check(swarm, &container).await;
         }
+        if line.is_none() {
+            line = last_words(swarm, &container).await;
+        }
+        words.extend(line.map(|line| (task.id, line)));
     }
     words
 }

@@ -1,56 +1,51 @@
-//! What a failure leaves for people to read, each a bounded text file.
+//! What is known of a stack where something failed: services, tasks, health, logs.
 //!
 //! Invariants: a look that fails is written down and stops nothing; whatever a container says is
-//! made text and redacted before it is cut, so that no half of a secret stays.
+//! redacted before it is cut, so that no half of a secret stays.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use bollard::query_parameters::{InspectContainerOptions, LogsOptionsBuilder};
-use futures_util::StreamExt;
+use futures_util::future::join_all;
 
+use super::logs::{self, Stamps};
 use super::look::{self, seen_task};
 use super::{Swarm, because};
+use crate::evidence::{Piece, file_name};
 use crate::recipe::StackName;
 
-const LARGEST_FILE: usize = 256 * 1024;
-/// What is read of a log; redaction needs whole values, so it is more than what is kept.
-const LARGEST_READ: usize = 2 * LARGEST_FILE;
-const LONGEST_LINE: usize = 4096;
 const LOG_WITHIN: Duration = Duration::from_secs(10);
+/// Lines of each service.
+const LINES: &str = "200";
 
-/// Writes what is known of the stack below `dir`, and returns the names of the files there.
-pub async fn collect(
-    swarm: &Swarm,
-    stack: &StackName,
-    dir: &Path,
-    redact: &(dyn Fn(&str) -> String + Sync),
-) -> Vec<String> {
-    let mut written = Vec::new();
-    let mut write = |name: String, text: String| {
-        let text = bounded(&redact(&text));
-        let done =
-            std::fs::create_dir_all(dir).and_then(|()| std::fs::write(dir.join(&name), text));
-        if done.is_ok() {
-            written.push(name);
-        }
-    };
-    write("services.txt".to_owned(), services(swarm, stack).await);
-    write("tasks.txt".to_owned(), tasks(swarm, stack).await);
-    write("health.txt".to_owned(), health(swarm, stack).await);
-    let mut services = look::services(swarm, stack).await.unwrap_or_default();
-    services.sort_by_key(|service| look::short_name(stack, service));
-    for service in services {
+/// The name of the file with the log of a service.
+pub fn log_file(service: &str) -> String {
+    format!("log-{}.txt", file_name(service))
+}
+
+/// What is known of the stack, in no order.
+pub async fn collect(swarm: &Swarm, stack: &StackName) -> Vec<Piece> {
+    let listed = look::services(swarm, stack).await.unwrap_or_default();
+    let logs = join_all(listed.into_iter().map(|service| async move {
         let short = look::short_name(stack, &service);
         let id = service.id.unwrap_or_default();
-        write(
-            format!("log-{}.txt", file_name(&short)),
-            service_log(swarm, &id).await,
-        );
-    }
-    written
+        Piece::new(log_file(&short), service_log(swarm, &id).await)
+    }));
+    let (services, tasks, health, logs) = tokio::join!(
+        services(swarm, stack),
+        tasks(swarm, stack),
+        health(swarm, stack),
+        logs
+    );
+    let mut pieces = vec![
+        Piece::new("services.txt", services),
+        Piece::new("tasks.txt", tasks),
+        Piece::new("health.txt", health),
+    ];
+    pieces.extend(logs);
+    pieces
 }
 
 async fn services(swarm: &Swarm, stack: &StackName) -> String {
@@ -176,100 +171,15 @@ async fn service_log(swarm: &Swarm, service: &str) -> String {
         .stdout(true)
         .stderr(true)
         .timestamps(true)
-        .tail("200")
+        .tail(LINES)
         .build();
-    let mut log = Vec::new();
-    let mut trouble = String::new();
-    let read = async {
-        let mut stream = std::pin::pin!(swarm.docker().service_logs(service, Some(options)));
-        while let Some(chunk) = stream.next().await {
-            match chunk {
-                Ok(chunk) => log.extend_from_slice(chunk.as_ref()),
-                Err(error) => {
-                    trouble = format!("\n(reading the log: {})\n", because(&error));
-                    break;
-                }
-            }
-            if log.len() > LARGEST_READ {
-                // The end says more than the beginning.
-                log.drain(..log.len() - LARGEST_READ);
-            }
-        }
-    };
-    if tokio::time::timeout(LOG_WITHIN, read).await.is_err() {
-        trouble = format!("\n(the log did not end within {LOG_WITHIN:?})\n");
+    let log = swarm.docker().service_logs(service, Some(options));
+    let redactor = swarm.redactor.now();
+    let (mut text, trouble) = logs::read(log, Stamps::Yes, &redactor, LOG_WITHIN).await;
+    match trouble {
+        Some(trouble) => text.push_str(&format!("({trouble})\n")),
+        None if text.is_empty() => text.push_str("(the log is empty)\n"),
+        None => {}
     }
-    let mut text = String::from_utf8_lossy(&log).into_owned();
-    if text.is_empty() && trouble.is_empty() {
-        text.push_str("(the log is empty)\n");
-    }
-    text + &trouble
-}
-
-/// At most [`LARGEST_FILE`] bytes, the end of it, with long lines cut and no control characters.
-fn bounded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().min(LARGEST_FILE));
-    for line in text.lines() {
-        let mut chars = line.chars().map(|c| {
-            if c.is_control() && c != '\t' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        });
-        out.extend(chars.by_ref().take(LONGEST_LINE));
-        let cut = chars.count();
-        if cut > 0 {
-            let _ = write!(out, "… ({cut} more characters)");
-        }
-        out.push('\n');
-    }
-    if out.len() > LARGEST_FILE {
-        const NOTE: &str = "(the beginning is cut)\n";
-        let from = out.len() - (LARGEST_FILE - NOTE.len());
-        let from = (from..out.len())
-            .find(|at| out.is_char_boundary(*at))
-            .unwrap_or(out.len());
-        out.replace_range(..from, NOTE);
-    }
-    out
-}
-
-/// Service names come from a recipe.
-fn file_name(name: &str) -> String {
-    name.chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '-' {
-                c
-            } else {
-                '_'
-            }
-        })
-        .take(64)
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_is_bounded_and_keeps_the_end() {
-        let text = format!("{}the end", "é line\n".repeat(100_000));
-        let out = bounded(&text);
-        assert!(out.len() <= LARGEST_FILE, "{}", out.len());
-        assert!(out.starts_with("(the beginning is cut)\n"));
-        assert!(out.ends_with("the end\n"));
-    }
-
-    #[test]
-    fn a_huge_line_is_cut_and_says_so() {
-        let out = bounded(&"x".repeat(1_000_000));
-        assert!(out.ends_with("… (995904 more characters)\n"));
-    }
-
-    #[test]
-    fn a_service_name_leads_nowhere() {
-        assert_eq!(file_name("../../etc/passwd"), "______etc_passwd");
-    }
+    text
 }

@@ -1,15 +1,21 @@
 //! Images on this engine: which are present, which were built here, and pulling what is missing.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bollard::auth::DockerCredentials;
 use bollard::query_parameters::CreateImageOptions;
+use docker_credential::{CredentialRetrievalError as NoCredentials, DockerCredential};
 use futures_util::StreamExt;
 
 use super::{Swarm, answered, because};
+use crate::cause;
 use crate::fault::Fault;
 
 /// A pull that says nothing for so long has failed.
-const SILENCE: Duration = Duration::from_secs(120);
+pub const SILENCE: Duration = Duration::from_secs(120);
 
 /// The id of an image that is present and is in no registry: a look-up there would only fail.
 pub async fn built_here(swarm: &Swarm, name: &str) -> Result<Option<String>, Fault> {
@@ -21,25 +27,29 @@ pub async fn built_here(swarm: &Swarm, name: &str) -> Result<Option<String>, Fau
             Ok(image.id.filter(|_| !pulled))
         }
         Err(error) if answered(&error, 404) => Ok(None),
-        Err(error) => Err(Swarm::fault(
-            format!("looking for the image {name}"),
-            &error,
-        )),
+        Err(error) => Err(looking(name, &error)),
     }
 }
 
-/// Pulls an image that is not present. An image or tag that the registry does not know is the
-/// recipe's fault; a registry that does not answer or refuses is not.
-pub async fn pull_if_missing(swarm: &Swarm, name: &str) -> Result<(), Fault> {
+/// Whether the engine has the image.
+pub async fn is_present(swarm: &Swarm, name: &str) -> Result<bool, Fault> {
     match swarm.docker().inspect_image(name).await {
-        Ok(_) => return Ok(()),
-        Err(error) if answered(&error, 404) => {}
-        Err(error) => {
-            return Err(Swarm::fault(
-                format!("looking for the image {name}"),
-                &error,
-            ));
-        }
+        Ok(_) => Ok(true),
+        Err(error) if answered(&error, 404) => Ok(false),
+        Err(error) => Err(looking(name, &error)),
+    }
+}
+
+fn looking(name: &str, error: &bollard::errors::Error) -> Fault {
+    Swarm::fault(format!("looking for the image {name}"), error)
+}
+
+/// Pulls an image that is not present, with the credentials that Docker's client would use. An image
+/// or tag that the registry does not know is the recipe's fault; a registry that does not answer or
+/// refuses is not. `silence`: how long the registry may say nothing.
+pub async fn pull_if_missing(swarm: &Swarm, name: &str, silence: Duration) -> Result<(), Fault> {
+    if is_present(swarm, name).await? {
+        return Ok(());
     }
     let (image, tag) = reference(name);
     let options = CreateImageOptions {
@@ -47,19 +57,98 @@ pub async fn pull_if_missing(swarm: &Swarm, name: &str) -> Result<(), Fault> {
         tag: tag.map(str::to_owned),
         ..CreateImageOptions::default()
     };
-    let mut progress = swarm.docker().create_image(Some(options), None, None);
+    let credentials = credentials(registry(name)).await?;
+    let mut progress = swarm
+        .docker()
+        .create_image(Some(options), None, credentials);
+    let pulling = |why: &str| cause::infra_unless_known(format!("pulling {name}: {why}"));
     loop {
-        match tokio::time::timeout(SILENCE, progress.next()).await {
+        match tokio::time::timeout(silence, progress.next()).await {
             Err(_) => {
-                return Err(Fault::infra(format!(
-                    "pulling {name}: the registry said nothing for {} s",
-                    SILENCE.as_secs()
-                )));
+                let why = format!("the registry said nothing for {} s", silence.as_secs());
+                return Err(pulling(&why));
             }
             Ok(None) => return Ok(()),
             Ok(Some(Ok(_))) => {}
-            Ok(Some(Err(error))) => return Err(refused(name, &because(&error))),
+            Ok(Some(Err(error))) => return Err(pulling(&because(&error))),
         }
+    }
+}
+
+/// What `docker login` left for the registry: the engine has no credentials of its own.
+async fn credentials(registry: &str) -> Result<Option<DockerCredentials>, Fault> {
+    let server = registry.to_owned();
+    let fault = |why: String| Fault::infra(format!("credentials for {registry}: {why}"));
+    let path = client_config();
+    let config = match std::fs::File::open(&path) {
+        Ok(config) => std::io::BufReader::new(config),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(fault(format!("{}: {error}", path.display()))),
+    };
+    // May run a program, the credential helper.
+    let found = tokio::task::spawn_blocking(move || {
+        docker_credential::get_credential_from_reader(config, &server)
+    });
+    let found = match found.await.map_err(|error| fault(error.to_string()))? {
+        Ok(found) => found,
+        Err(NoCredentials::NoCredentialConfigured) => return Ok(None),
+        Err(NoCredentials::HelperFailure { stdout, .. })
+            if stdout.contains("credentials not found") =>
+        {
+            return Ok(None);
+        }
+        // Its output could hold what it was asked for.
+        Err(NoCredentials::HelperFailure { helper, .. }) => {
+            return Err(fault(format!("the credential helper `{helper}` failed")));
+        }
+        Err(error) => return Err(fault(error.to_string())),
+    };
+    let credentials = match found {
+        DockerCredential::IdentityToken(token) => DockerCredentials {
+            identitytoken: Some(token),
+            ..DockerCredentials::default()
+        },
+        DockerCredential::UsernamePassword(username, password) => DockerCredentials {
+            username: Some(username),
+            password: Some(password),
+            ..DockerCredentials::default()
+        },
+    };
+    let credentials = DockerCredentials {
+        serveraddress: Some(registry.to_owned()),
+        ..credentials
+    };
+    if arrive(&credentials) {
+        Ok(Some(credentials))
+    } else {
+        Err(fault(
+            "the password has a character that can't be handed to the engine (one of `~`, `?`, `>`, \
+             or a letter outside of ASCII); use an access token"
+                .to_owned(),
+        ))
+    }
+}
+
+/// Where Docker's client has its configuration.
+fn client_config() -> PathBuf {
+    let set = |key| std::env::var_os(key).filter(|value| !value.is_empty());
+    let folder = set("DOCKER_CONFIG").map(PathBuf::from);
+    let home = || PathBuf::from(set("HOME").unwrap_or_default()).join(".docker");
+    folder.unwrap_or_else(home).join("config.json")
+}
+
+/// The engine reads credentials as base64 for URLs, and takes any other text for none at all; the
+/// Docker API's client here writes plain base64, which differs in two digits.
+fn arrive(credentials: &DockerCredentials) -> bool {
+    let json = serde_json::to_vec(credentials).unwrap_or_default();
+    !STANDARD.encode(json).contains(['+', '/'])
+}
+
+/// The registry of an image, as Docker's `config.json` names it.
+fn registry(name: &str) -> &str {
+    match name.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
+        _ => "https://index.docker.io/v1/",
     }
 }
 
@@ -72,20 +161,6 @@ fn reference(name: &str) -> (&str, Option<&str>) {
         // A colon before a slash is a registry's port.
         Some((image, tag)) if !tag.contains('/') => (image, Some(tag)),
         _ => (name, Some("latest")),
-    }
-}
-
-fn refused(name: &str, why: &str) -> Fault {
-    let text = format!("pulling {name}: {why}");
-    let unknown = [
-        "manifest unknown",
-        "not found: manifest",
-        "repository does not exist",
-    ];
-    if unknown.iter().any(|sign| why.contains(sign)) {
-        Fault::recipe(text)
-    } else {
-        Fault::infra(text)
     }
 }
 
@@ -106,17 +181,30 @@ mod tests {
         assert_eq!(reference(name), expected);
     }
 
-    #[test]
-    fn an_unknown_tag_is_the_recipes_fault_and_a_silent_registry_is_not() {
-        let unknown = "manifest for nginx:nope not found: manifest unknown: manifest unknown";
-        assert!(matches!(refused("nginx:nope", unknown), Fault::Recipe(_)));
-        assert!(matches!(
-            refused("nginx:1", "toomanyrequests: rate limit"),
-            Fault::Infra(_)
-        ));
-        assert!(matches!(
-            refused("nginx:1", "dial tcp: no such host"),
-            Fault::Infra(_)
-        ));
+    #[rstest::rstest]
+    #[case("nginx:1.27", "https://index.docker.io/v1/")]
+    #[case("library/nginx", "https://index.docker.io/v1/")]
+    #[case("git.example.org/a/b:1", "git.example.org")]
+    #[case("localhost:5000/nginx:1", "localhost:5000")]
+    #[case("localhost/nginx", "localhost")]
+    fn a_registry_is_named_as_dockers_client_names_it(#[case] name: &str, #[case] expected: &str) {
+        assert_eq!(registry(name), expected);
+    }
+
+    #[rstest::rstest]
+    #[case("dckr_pat_0123-abc_DEF", true)]
+    #[case("???", false)]
+    #[case("~~~", false)]
+    #[case("ÿÿÿ", false)]
+    fn a_password_that_would_be_lost_on_the_way_is_noticed(
+        #[case] password: &str,
+        #[case] arrives: bool,
+    ) {
+        let credentials = DockerCredentials {
+            username: Some("user".to_owned()),
+            password: Some(password.to_owned()),
+            ..DockerCredentials::default()
+        };
+        assert_eq!(arrive(&credentials), arrives);
     }
 }

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use bollard::models::{ServiceUpdateStatusStateEnum as Update, TaskState};
 
-use super::converge::Converged;
-use super::look::{Observation, SeenService, SeenTask};
+use super::ended::{newest_error, nowhere_to_run};
+use super::look::{Observation, SeenService};
+use super::memory::{Failure, Memory};
+use crate::cause::Trouble;
 use crate::fault::Fault;
 use crate::wait::Seconds;
 
@@ -37,126 +39,8 @@ const UPDATES_SHOW_WITHIN: Duration = Duration::from_millis(250);
 const STEADY: Duration = Duration::from_millis(300);
 /// The same once a task failed. As long as the swarm itself watches an update by default.
 const STEADY_AFTER_FAILURE: Duration = Duration::from_secs(5);
-const STARTS_OF_A_CRASH_LOOP: usize = 3;
-const QUIET_AT_LEAST: Duration = Duration::from_secs(30);
-
-/// What was seen in the looks before this one.
-pub struct Memory {
-    quiet: Duration,
-    /// Tasks that had failed before the first look: another deploy's.
-    before: Option<Vec<String>>,
-    services: BTreeMap<String, Past>,
-    /// Tasks that had run for long enough before the first look: nothing was deployed since.
-    steady: Option<Vec<String>>,
-}
-
-#[derive(Default)]
-struct Past {
-    /// Task id, error without and with the last log line; oldest first.
-    failures: Vec<Failure>,
-    /// Its state at the last look, and when that began.
-    state: String,
-    since: Duration,
-    /// The tasks that ran at the last look, and since when just these.
-    running: Vec<String>,
-    running_since: Duration,
-}
-
-struct Failure {
-    task: String,
-    error: String,
-    log: Option<String>,
-}
-
-impl Failure {
-    fn text(&self) -> String {
-        match &self.log {
-            Some(line) => format!("{}: `{line}`", self.error),
-            None => self.error.clone(),
-        }
-    }
-}
 
 impl Memory {
-    pub fn new(deadline: Duration) -> Self {
-        Self {
-            quiet: QUIET_AT_LEAST.max(deadline / 5),
-            before: None,
-            services: BTreeMap::new(),
-            steady: None,
-        }
-    }
-
-    /// Of a stack that had converged and that nothing was deployed to since.
-    pub fn of_converged(then: &Converged, deadline: Duration) -> Self {
-        let tasks = then.services.values().flat_map(|service| &service.tasks);
-        Self {
-            steady: Some(tasks.map(|task| task.task.clone()).collect()),
-            ..Self::new(deadline)
-        }
-    }
-
-    /// Takes in one look. `log` knows the last words of the containers of failed tasks, by task id.
-    pub fn note(&mut self, seen: &Observation, now: Duration, log: &BTreeMap<String, String>) {
-        let first = self.before.is_none();
-        let before = self.before.get_or_insert_with(|| {
-            seen.services
-                .values()
-                .flat_map(|service| &service.tasks)
-                .filter(|task| task.failed())
-                .map(|task| task.id.clone())
-                .collect()
-        });
-        for (name, service) in &seen.services {
-            let past = self.services.entry(name.clone()).or_default();
-            for task in service.tasks.iter().filter(|task| task.failed()) {
-                let known = past.failures.iter().any(|failure| failure.task == task.id);
-                if !known && !before.contains(&task.id) {
-                    past.failures.push(Failure {
-                        task: task.id.clone(),
-                        error: error_of(task),
-                        log: log.get(&task.id).cloned(),
-                    });
-                }
-            }
-            let state = past.state_now(service);
-            if first || past.state != state {
-                past.state = state;
-                past.since = now;
-            }
-            let running = service
-                .tasks
-                .iter()
-                .filter(|task| task.current && task.runs());
-            let running = running.map(|task| task.id.clone()).collect::<Vec<_>>();
-            if past.running != running {
-                past.running = running;
-                past.running_since = now;
-            }
-        }
-    }
-
-    /// Failures of tasks since the first look, for the record.
-    pub fn failures(&self, service: &str) -> Vec<String> {
-        self.services
-            .get(service)
-            .map(|past| past.failures.iter().map(Failure::text).collect())
-            .unwrap_or_default()
-    }
-
-    /// Whether the failure of a task is new, so that its log is worth fetching.
-    pub fn is_news(&self, service: &str, task: &SeenTask) -> bool {
-        task.failed()
-            && !self
-                .before
-                .as_ref()
-                .is_some_and(|before| before.contains(&task.id))
-            && !self
-                .services
-                .get(service)
-                .is_some_and(|past| past.failures.iter().any(|seen| seen.task == task.id))
-    }
-
     /// What the look that was noted last means.
     pub fn judge(
         &self,
@@ -206,23 +90,18 @@ impl Memory {
         if let Some(Update::ROLLBACK_COMPLETED | Update::ROLLBACK_PAUSED) = service.update
             && now >= UPDATES_SHOW_WITHIN
         {
-            let cause = past.failures.last().map_or_else(
+            let last = past.failures.last();
+            let cause = last.map_or_else(
                 || newest_error(service).unwrap_or_else(|| "the cause is not known".to_owned()),
                 Failure::text,
             );
-            return Some(blame(
-                &cause,
-                format!("{name}: the update was rolled back: {cause}"),
-            ));
+            let text = format!("{name}: the update was rolled back: {cause}");
+            let trouble = last.map_or_else(|| Trouble::of(&cause), Failure::trouble);
+            return Some(blame(trouble, text));
         }
-        for failure in &past.failures {
-            let text = failure.text();
-            if is_infra(&failure.error, failure.log.as_deref()) {
-                return Some(Fault::infra(format!("{name}: {text}")));
-            }
-            if is_permanent(&failure.error) {
-                return Some(Fault::recipe(format!("{name}: {text}")));
-            }
+        let known = |failure: &Failure| Some((failure.trouble()?, failure.text()));
+        if let Some((trouble, text)) = past.failures.iter().find_map(known) {
+            return Some(blame(Some(trouble), format!("{name}: {text}")));
         }
         if past.loops() && self.others_quiet_since(name) + self.quiet <= now {
             let count = match past.failures.len() {
@@ -240,16 +119,6 @@ impl Memory {
             return Some(Fault::infra(format!("{name}: {why}")));
         }
         None
-    }
-
-    /// When the last of the other services changed its state.
-    fn others_quiet_since(&self, name: &str) -> Duration {
-        self.services
-            .iter()
-            .filter(|(other, _)| *other != name)
-            .map(|(_, past)| past.since)
-            .max()
-            .unwrap_or_default()
     }
 
     /// As many run as are wanted, but not for long enough to count.
@@ -333,7 +202,9 @@ impl Memory {
         }
         let text = format!("{name}: {}", status.join(", "));
         let infra = tasks.iter().any(nowhere_to_run)
-            || last.is_some_and(|last| is_infra(&last.error, last.log.as_deref()));
+            || last
+                .and_then(Failure::trouble)
+                .is_some_and(|trouble| !trouble.is_of_recipe());
         Some(if infra {
             Fault::Infra(text)
         } else {
@@ -342,114 +213,11 @@ impl Memory {
     }
 }
 
-impl Past {
-    /// The last starts all ended in the same error.
-    fn loops(&self) -> bool {
-        let last = self
-            .failures
-            .iter()
-            .rev()
-            .take(STARTS_OF_A_CRASH_LOOP)
-            .collect::<Vec<_>>();
-        last.len() == STARTS_OF_A_CRASH_LOOP
-            && last.windows(2).all(|pair| pair[0].error == pair[1].error)
+fn blame(trouble: Option<Trouble>, text: String) -> Fault {
+    match trouble {
+        Some(trouble) if !trouble.is_of_recipe() => Fault::Infra(text),
+        _ => Fault::Recipe(text),
     }
-
-    /// A crash loop is one state, else two loops would keep each other alive.
-    fn state_now(&self, service: &SeenService) -> String {
-        if self.loops() {
-            return "crash loop".to_owned();
-        }
-        let tasks = service
-            .tasks
-            .iter()
-            .map(|task| format!("{} {}", task.id, task.state))
-            .collect::<Vec<_>>();
-        format!("{:?} {}", service.update, tasks.join(", "))
-    }
-}
-
-/// What a task says of its end: `exit 1`, or the engine's error.
-pub fn error_of(task: &SeenTask) -> String {
-    let error = task.error.as_deref().unwrap_or_default();
-    let code = task.exit_code.unwrap_or(0);
-    let plain_exit = error.is_empty() || error.starts_with("task: non-zero exit");
-    match (task.state, plain_exit) {
-        (TaskState::ORPHANED, true) => "its node is gone".to_owned(),
-        (TaskState::REJECTED, true) => "rejected".to_owned(),
-        (TaskState::COMPLETE, _) => "exit 0, where it should go on running".to_owned(),
-        (_, true) => format!("exit {code}"),
-        // `task: non-zero exit (1): dockerexec: unhealthy container` and the like say both.
-        (_, false) => error.to_owned(),
-    }
-}
-
-fn newest_error(service: &SeenService) -> Option<String> {
-    service
-        .tasks
-        .iter()
-        .rev()
-        .find(|task| task.failed() || nowhere_to_run(task))
-        .map(|task| match &task.error {
-            Some(error) if !task.failed() => error.clone(),
-            _ => error_of(task),
-        })
-}
-
-/// Waits for a node: drained, down, without room, or with the port taken.
-fn nowhere_to_run(task: &SeenTask) -> bool {
-    task.state == TaskState::PENDING
-        && task.desired <= TaskState::RUNNING
-        && task
-            .error
-            .as_deref()
-            .is_some_and(|error| error.contains("no suitable node"))
-}
-
-fn blame(cause: &str, text: String) -> Fault {
-    if is_infra(cause, None) {
-        Fault::Infra(text)
-    } else {
-        Fault::Recipe(text)
-    }
-}
-
-/// Marks of a fault of the host or a registry in what the engine says, and the one that counts in
-/// an app's own log too.
-fn is_infra(error: &str, log: Option<&str>) -> bool {
-    const MARKS: [&str; 9] = [
-        "no space left on device",
-        "disk quota exceeded",
-        "toomanyrequests",
-        "rate limit",
-        "its node is gone",
-        "tls handshake timeout",
-        "i/o timeout",
-        "cannot allocate memory",
-        "context deadline exceeded",
-    ];
-    let has = |text: &str, mark: &str| text.to_lowercase().contains(mark);
-    MARKS.iter().any(|mark| has(error, mark)) || log.is_some_and(|line| has(line, MARKS[0]))
-}
-
-/// Causes that no retry cures.
-fn is_permanent(error: &str) -> bool {
-    const MARKS: [&str; 11] = [
-        "no such image",
-        "invalid mount config",
-        "bind source path does not exist",
-        "exec format error",
-        "executable file not found",
-        "invalid reference format",
-        "unable to find user",
-        "no matching manifest",
-        "repository does not exist",
-        "not a directory: are you trying to mount a directory onto a file",
-        "invalid containerspec",
-    ];
-    let lower = error.to_lowercase();
-    MARKS.iter().any(|mark| lower.contains(mark))
-        || (lower.contains("exec:") && lower.contains("no such file or directory"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What convergence is and is not, by tables of looks.
 
 use super::*;
+use crate::swarm::Converged;
+use crate::swarm::look::SeenTask;
 use bollard::models::ServiceUpdateStatusStateEnum as Update;
 
 const DEADLINE: Duration = Duration::from_secs(100);
@@ -338,6 +340,40 @@ fn the_last_words_are_part_of_the_cause() {
         panic!("a crash loop");
     };
     insta::assert_snapshot!(fault, @"app: task failed three times: exit 1: `database does not exist`");
+}
+
+#[test]
+fn a_health_check_is_named_as_the_cause_and_not_the_signal_that_followed() {
+    let mut looks = vec![(0, stack([("app", service(None, vec![]))]))];
+    for n in 0..3 {
+        let error = "task: non-zero exit (137): dockerexec: unhealthy container";
+        let one = failed(&format!("f{n}"), 137, error);
+        looks.push((10 + n * 10, stack([("app", service(None, vec![one]))])));
+    }
+    assert_eq!(
+        after(&looks, &wants([("app", 1)])),
+        Verdict::Never(Fault::recipe(
+            "app: task failed three times: the health check failed"
+        ))
+    );
+}
+
+#[test]
+fn an_app_that_speaks_of_the_network_is_no_trouble_of_the_host() {
+    let mut memory = Memory::new(DEADLINE);
+    let wanted = wants([("app", 1)]);
+    let rolled_back = |tasks| stack([("app", service(Some(Update::ROLLBACK_COMPLETED), tasks))]);
+    memory.note(&rolled_back(vec![]), Duration::ZERO, &BTreeMap::new());
+    let failure = failed("a", 1, "task: non-zero exit (1)");
+    let log = [("a".to_owned(), "db: i/o timeout".to_owned())].into();
+    let seen = rolled_back(vec![failure]);
+    memory.note(&seen, Duration::from_secs(5), &log);
+    assert_eq!(
+        memory.judge(&seen, &wanted, Duration::from_secs(5)),
+        Verdict::Never(Fault::recipe(
+            "app: the update was rolled back: exit 1: `db: i/o timeout`"
+        ))
+    );
 }
 
 #[test]

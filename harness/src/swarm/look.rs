@@ -3,14 +3,20 @@
 //! This file must not know: what the facts mean; that is [`super::judge`]'s.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::{Service, ServiceUpdateStatusStateEnum, Task, TaskSpec, TaskState};
-use bollard::query_parameters::{ListServicesOptions, ListTasksOptions, LogsOptionsBuilder};
-use futures_util::StreamExt;
+use bollard::query_parameters::{
+    InspectContainerOptions, ListServicesOptions, ListTasksOptions, LogsOptionsBuilder,
+};
 
+use super::logs::{self, Stamps};
 use super::{Swarm, of_stack};
 use crate::recipe::StackName;
+
+/// For the last lines of one container.
+const WORDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What one look saw, by the services' short names.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -157,15 +163,25 @@ pub async fn last_words(swarm: &Swarm, container: &str) -> Option<String> {
         .stderr(true)
         .tail("20")
         .build();
-    let mut text = Vec::new();
-    let mut log = std::pin::pin!(swarm.docker().logs(container, Some(options)));
-    while let Some(Ok(chunk)) = log.next().await {
-        text.extend_from_slice(chunk.as_ref());
-        if text.len() > 256 * 1024 {
-            break;
-        }
-    }
-    meaningful_line(&String::from_utf8_lossy(&text))
+    let log = swarm.docker().logs(container, Some(options));
+    let redactor = swarm.redactor.now();
+    let (text, _) = logs::read(log, Stamps::No, &redactor, WORDS_WITHIN).await;
+    meaningful_line(&text)
+}
+
+/// What the last health check that failed said: the cause, where the app itself went on.
+pub async fn last_check(swarm: &Swarm, container: &str) -> Option<String> {
+    let inspected = swarm
+        .docker()
+        .inspect_container(container, None::<InspectContainerOptions>)
+        .await
+        .ok()?;
+    let checks = inspected.state?.health?.log?;
+    let failed = checks
+        .into_iter()
+        .rev()
+        .find(|check| check.exit_code != Some(0))?;
+    meaningful_line(&swarm.redactor.now().redact(&failed.output?))
 }
 
 /// The last line with a word in it that is no frame of a stack trace, without colours, bounded.

@@ -8,12 +8,16 @@
 mod belongings;
 mod converge;
 mod differences;
+mod ended;
 mod evidence;
 mod exec;
 mod images;
 mod judge;
 mod live;
+mod logs;
 mod look;
+mod manifest;
+mod memory;
 mod removal;
 
 use std::collections::HashMap;
@@ -24,6 +28,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 
 use crate::fault::Fault;
 use crate::recipe::StackName;
+use crate::redact::Learning;
 
 pub use belongings::{residue, secret_names};
 pub use converge::{
@@ -31,10 +36,11 @@ pub use converge::{
     running_container, still_converged, wanted,
 };
 pub use differences::{Expected, differences};
-pub use evidence::collect;
+pub use evidence::{collect, log_file};
 pub use exec::{ExecOutput, exec};
-pub use images::{built_here, pull_if_missing};
+pub use images::{SILENCE, built_here, is_present, pull_if_missing};
 pub use live::{LiveConfig, LiveMount, LiveService, MountedVolume, live, mounted_volumes};
+pub use manifest::download_size;
 pub use removal::{Removed, anonymous_volumes, remove_secrets, remove_stack};
 
 /// What Docker puts on every object of a stack.
@@ -52,6 +58,7 @@ pub struct Swarm {
     engine_id: String,
     manager: bool,
     ipvs: bool,
+    redactor: Learning,
 }
 
 impl Swarm {
@@ -96,7 +103,14 @@ impl Swarm {
             manager: swarm.control_available == Some(true)
                 && swarm.local_node_state == Some(bollard::models::LocalNodeState::ACTIVE),
             ipvs: kernel_has_ipvs(Path::new("/"), info.kernel_version.as_deref().unwrap_or("")),
+            redactor: Learning::default(),
         })
+    }
+
+    /// What this room cuts out of logs is redacted by it first.
+    #[must_use]
+    pub fn with_redactor(self, redactor: Learning) -> Self {
+        Self { redactor, ..self }
     }
 
     /// The Docker API itself, for what this room has no word for.
@@ -124,6 +138,13 @@ impl Swarm {
     pub(crate) fn fault(what: impl std::fmt::Display, error: &bollard::errors::Error) -> Fault {
         Fault::infra(format!("{what}: {}", because(error)))
     }
+}
+
+/// Where the engine keeps images and volumes, if it says so.
+pub async fn root_dir(swarm: &Swarm) -> Result<Option<String>, Fault> {
+    let info = swarm.docker().info().await;
+    let info = info.map_err(|error| Swarm::fault("asking Docker for its folder", &error))?;
+    Ok(info.docker_root_dir.filter(|dir| dir.starts_with('/')))
 }
 
 /// IPVS is compiled in and loaded, or there is a module of this kernel that Docker can load.

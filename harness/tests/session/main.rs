@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use harness::suite::repo_local::{CONFINE_ROLE, confine};
 use libtest_mimic::{Arguments, Failed, Trial};
 use results::{Cause, Outcome, Tier, Verdict};
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     type Test = fn() -> anyhow::Result<()>;
-    let tests: [(&str, Test); 13] = [
+    let tests: [(&str, Test); 14] = [
         (
             "a_backup_that_verifies_on_a_second_try_says_so",
             backup_again,
@@ -46,6 +47,10 @@ fn main() -> ExitCode {
         (
             "a_killed_keeper_is_an_error_and_its_app_is_reaped",
             killed_keeper,
+        ),
+        (
+            "a_failing_test_has_evidence_of_the_stack_once",
+            failing_test,
         ),
         ("a_request_for_a_stop_cancels_the_run", request_for_a_stop),
         (
@@ -225,14 +230,21 @@ fn request_for_a_stop() -> anyhow::Result<()> {
     live.left_nothing()
 }
 
-/// A hook and a test print and return the app's secret: the record, the log, the evidence and the
+/// Hooks and a test print and return the app's secrets, given ones among them: the record, the log, the evidence and the
 /// report have its name in the value's place.
 fn no_secret_in_any_file() -> anyhow::Result<()> {
     let live = Live::new("leaks")?;
     live.fails("5_custom::looks")?;
     let secrets = std::fs::read(live.paths().secrets())?;
     let secrets: BTreeMap<String, String> = serde_json::from_slice(&secrets)?;
-    anyhow::ensure!(!secrets.is_empty(), "the recipe has no secret");
+    let known: Vec<&String> = secrets.values().collect();
+    for value in suites::GIVEN {
+        anyhow::ensure!(
+            known.contains(&&value.to_owned()),
+            "what the hook gave is not known: {:?}",
+            secrets.keys()
+        );
+    }
     live.passes("7_teardown::leaves_nothing")?;
     live.record()?;
     let files = live.run_files()?;
@@ -253,6 +265,41 @@ fn no_secret_in_any_file() -> anyhow::Result<()> {
         redacted > 2,
         "only {redacted} files say that something was redacted"
     );
+    live.left_nothing()
+}
+
+/// A test that fails is recorded with its exchange, and with what is known of the stack: once.
+fn failing_test() -> anyhow::Result<()> {
+    let live = Live::new("fails")?;
+    live.fails("5_custom::fails")?;
+    live.fails("5_custom::fails_too")?;
+    live.passes("7_teardown::leaves_nothing")?;
+    let record = live.record()?;
+    let custom = record.tiers.iter().find(|tier| tier.name == Tier::Custom);
+    let tests = &custom.context("the tier is not in the record")?.tests;
+    let of = |name: &str| {
+        let test = tests.iter().find(|test| test.name == name);
+        test.map(|test| test.evidence.clone())
+            .context("the test is not in the record")
+    };
+    let first = of("fails")?;
+    anyhow::ensure!(first[0] == "evidence/5_custom-fails.http.txt", "{first:?}");
+    for file in ["log-app.txt", "tasks.txt", "events.txt", "app.env"] {
+        let path = format!("evidence/custom/{file}");
+        anyhow::ensure!(first.contains(&path), "{path} is not in {first:?}");
+    }
+    let second = of("fails_too")?;
+    anyhow::ensure!(
+        second == ["evidence/5_custom-fails_too.http.txt"],
+        "{second:?}"
+    );
+    let run = live.paths().run;
+    let exchange = std::fs::read_to_string(run.join(&first[0]))?;
+    for text in ["GET https://", " 200 OK after ", "certificate: subject CN="] {
+        anyhow::ensure!(exchange.contains(text), "`{text}` is not in {exchange}");
+    }
+    let events = std::fs::read_to_string(run.join("evidence/custom/events.txt"))?;
+    anyhow::ensure!(events.contains("test fails begins"), "{events}");
     live.left_nothing()
 }
 

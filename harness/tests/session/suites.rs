@@ -13,6 +13,9 @@ pub const END: &str = "end-of-test";
 /// A secret of the canary.
 const SECRET: &str = "api_token";
 
+/// Values that a hook gives: a secret, and a variable.
+pub const GIVEN: [&str; 2] = ["given-by-a-hook-0123", "also-given-by-a-hook-4567"];
+
 /// No generic assertions: these suites are about sessions.
 struct Nothing;
 
@@ -25,6 +28,7 @@ impl Generic for Nothing {
 pub fn of(kind: &str) -> ExitCode {
     if kind == "leaks" {
         return Suite::<Nothing>::new("canary")
+            .before_install(gives)
             .before_custom(leaks)
             .custom("looks", leaks)
             .main();
@@ -35,6 +39,7 @@ pub fn of(kind: &str) -> ExitCode {
             .approved_for_test(Approved::parse("custom-html"))
             .install("is_replaced", aborts)
             .custom("looks", looks),
+        "fails" => suite.custom("fails", fails).custom("fails_too", fails),
         "plain" => suite.custom("looks", looks),
         "hook-aborts" => suite.before_custom(aborts).custom("looks", looks),
         "test-aborts" => suite.custom("looks", aborts),
@@ -50,6 +55,22 @@ pub fn of(kind: &str) -> ExitCode {
 
 async fn looks(app: &App) -> TestResult {
     app.http().get(&app.url("/")).await?.expect_status(200)?;
+    Ok(())
+}
+
+async fn fails(app: &App) -> TestResult {
+    app.http().get(&app.url("/")).await?.expect_status(418)?;
+    Ok(())
+}
+
+/// Inserts the app's secret and puts another one into the environment, and says both.
+#[expect(clippy::print_stdout, reason = "that is the leak")]
+async fn gives(app: &App) -> TestResult {
+    app.insert_secret(SECRET, "v1", GIVEN[0]).await?;
+    let file = std::env::var("CCCI_APP_ENV")?;
+    let env = std::fs::read_to_string(&file)?;
+    std::fs::write(&file, format!("{env}SMTP_PASSWORD={}\n", GIVEN[1]))?;
+    println!("given: {}", GIVEN.join(" and "));
     Ok(())
 }
 

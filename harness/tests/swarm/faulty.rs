@@ -20,6 +20,7 @@ fn main() {
                 println!("{}", "x".repeat(60));
             }
         }
+        Some("pour") => pour(),
         _ => {
             println!("serving \u{1b}[31msecret-word\u{1b}[0m");
             loop {
@@ -27,4 +28,23 @@ fn main() {
             }
         }
     }
+}
+
+/// A line of 10 MB with a secret again and again, then 90 MB of lines that are no text; then it
+/// fails, and says why.
+fn pour() -> ! {
+    use std::io::Write;
+
+    let mut out = std::io::stdout().lock();
+    let word = b"x secret-word \x1b[31m\xff ";
+    for _ in 0..10_000_000 / word.len() {
+        let _ = out.write_all(word);
+    }
+    let line = [b"\n\x07\xfe", "y".repeat(1000).as_bytes()].concat();
+    for _ in 0..90_000 {
+        let _ = out.write_all(&line);
+    }
+    let _ = out.write_all(b"\nthe disk of the app is on fire\n");
+    let _ = out.flush();
+    std::process::exit(1)
 }

@@ -12,10 +12,13 @@ use harness::engine::{AppSpec, Backup, Deployment, Engine};
 use harness::fault::Fault;
 use harness::recipe::compose::{Mount, MountKind, Service, Volume, VolumeBackup};
 use harness::recipe::{AppDomain, Compose, StackName};
+use harness::redact::{Learning, Redactor};
 use harness::swarm::{self, Swarm, Wanted};
 use harness::wait::Unwatched;
 use tokio::sync::OnceCell;
 
+/// What the test image prints, as if it were a secret.
+pub const SECRET: &str = "secret-word";
 pub const DEADLINE: Duration = Duration::from_secs(90);
 
 /// The id of an image with `faulty.rs` and nothing else, but for a volume that it declares.
@@ -82,7 +85,9 @@ pub struct Stand {
 
 impl Stand {
     pub async fn new(name: &str) -> Self {
-        let swarm = Swarm::connect().await.unwrap();
+        let redactor = Learning::default();
+        redactor.know(Redactor::new([("word", SECRET)]));
+        let swarm = Swarm::connect().await.unwrap().with_redactor(redactor);
         assert!(swarm.is_manager());
         let domain: AppDomain = format!("swarm-{name}-{}.ci.test", std::process::id())
             .parse()

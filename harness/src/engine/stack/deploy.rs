@@ -15,6 +15,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use super::files::Files;
+use crate::cause;
 use crate::engine::AppSpec;
 use crate::fault::Fault;
 
@@ -123,22 +124,6 @@ fn refuse_steering(variables: &BTreeMap<String, String>) -> Result<(), Fault> {
 
 /// What the client said, as a fault.
 fn fault(stack: &str, said: &str, status: &str) -> Fault {
-    const INFRA: [&str; 14] = [
-        "cannot connect to the docker daemon",
-        "no space left on device",
-        "context deadline exceeded",
-        "i/o timeout",
-        "connection refused",
-        "connection reset",
-        "this node is not a swarm manager",
-        "the swarm does not have a leader",
-        "code = unavailable",
-        "update out of sequence",
-        "error during connect",
-        "permission denied while trying to connect",
-        "network \"proxy\" is declared as external, but could not be found",
-        "signal: ",
-    ];
     let line = said
         .lines()
         .map(str::trim)
@@ -150,10 +135,13 @@ fn fault(stack: &str, said: &str, status: &str) -> Fault {
         .collect::<Vec<_>>()
         .join("; ");
     let mut text = format!("deploying {stack}: ");
-    if line.is_empty() {
-        text.push_str(&format!("`docker stack deploy` ended with {status}"));
-    } else {
-        text.push_str(&line);
+    text.push_str(&line);
+    // What a client said before it was killed is not why it failed.
+    if line.is_empty() || status.starts_with("signal: ") {
+        let separator = if line.is_empty() { "" } else { "; " };
+        text.push_str(&format!(
+            "{separator}`docker stack deploy` ended with {status}"
+        ));
     }
     if line.contains("only updates to Labels are allowed") {
         text.push_str(
@@ -161,12 +149,7 @@ fn fault(stack: &str, said: &str, status: &str) -> Fault {
              `abra.sh`)",
         );
     }
-    let lower = format!("{line} {status}").to_lowercase();
-    if INFRA.iter().any(|mark| lower.contains(mark)) {
-        Fault::Infra(text)
-    } else {
-        Fault::Recipe(text)
-    }
+    cause::recipe_unless_known(text)
 }
 
 #[cfg(test)]
@@ -198,11 +181,13 @@ mod tests {
 
     #[test]
     fn a_killed_client_is_no_fault_of_the_recipe() {
-        let fault = fault("x", "", "signal: 9 (SIGKILL)");
+        let fault = super::fault("x", "", "signal: 9 (SIGKILL)");
         assert_eq!(
             fault,
             Fault::infra("deploying x: `docker stack deploy` ended with signal: 9 (SIGKILL)")
         );
+        let fault = super::fault("x", "services.app", "signal: 9 (SIGKILL)");
+        assert!(matches!(fault, Fault::Infra(_)), "{fault:?}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use bollard::models::SecretSpec;
 
 use super::{AppSpec, Backup, Deployment, Engine, ExecOutput, SecretValue};
 use crate::fault::Fault;
+use crate::recipe::AppDomain;
 use crate::swarm::{self, Swarm};
 
 pub use backup::Data;
@@ -60,15 +61,7 @@ impl Engine for StackEngine {
 
     async fn insert_secrets(&self, app: &AppSpec, secrets: &[SecretValue]) -> Result<(), Fault> {
         for secret in secrets {
-            let spec = SecretSpec {
-                name: Some(secret.name.clone()),
-                labels: Some([(APP_LABEL.to_owned(), app.domain.to_string())].into()),
-                data: Some(BASE64.encode(&secret.value)),
-                ..SecretSpec::default()
-            };
-            if let Err(error) = self.swarm.docker().create_secret(spec).await {
-                return Err(secret_fault(&secret.name, &error));
-            }
+            insert_secret(&self.swarm, &app.domain, secret).await?;
         }
         Ok(())
     }
@@ -113,6 +106,24 @@ impl Engine for StackEngine {
         deadline: Duration,
     ) -> Result<ExecOutput, Fault> {
         swarm::exec(&self.swarm, &app.stack, service, command, deadline).await
+    }
+}
+
+/// Puts one secret into the swarm, labelled as the app's.
+pub async fn insert_secret(
+    swarm: &Swarm,
+    domain: &AppDomain,
+    secret: &SecretValue,
+) -> Result<(), Fault> {
+    let spec = SecretSpec {
+        name: Some(secret.name.clone()),
+        labels: Some([(APP_LABEL.to_owned(), domain.to_string())].into()),
+        data: Some(BASE64.encode(&secret.value)),
+        ..SecretSpec::default()
+    };
+    match swarm.docker().create_secret(spec).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(secret_fault(&secret.name, &error)),
     }
 }
 

@@ -4,11 +4,13 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use results::Tier;
+use futures_util::future::try_join_all;
 use results::event::EventKind;
+use results::{Outcome, Tier};
 use serde_json::{Value, json};
 
 use super::prepare::{Target, ensure_image};
+use super::twice::twice;
 use super::{Operation, Run, Stop, facts};
 use crate::edge::{Edge, EdgeSpec};
 use crate::engine::Deployment;
@@ -45,7 +47,8 @@ impl<G: Generic> Run<'_, G> {
                 let text = format!("the base {version} can't be deployed: {reason}");
                 self.journal().note(Some(Tier::Install), &text);
                 self.base_failed = Some(text);
-                self.collect_evidence(Tier::Upgrade).await;
+                let seen = Outcome::fail(reason);
+                self.base_evidence = self.collect_evidence(Tier::Upgrade, &seen).await;
                 self.wipe().await?;
                 self.take_env_of(&head)?;
                 self.deploy_fresh(&head).await
@@ -70,7 +73,7 @@ impl<G: Generic> Run<'_, G> {
     }
 
     /// An operator who installs head starts from head's `.env.sample`.
-    fn take_env_of(&mut self, target: &Target) -> Result<(), Fault> {
+    pub(super) fn take_env_of(&mut self, target: &Target) -> Result<(), Fault> {
         let prepared = self.prepared()?;
         let domain = prepared.app.domain.clone();
         let extra = self
@@ -166,15 +169,22 @@ impl<G: Generic> Run<'_, G> {
     async fn images(&self, names: &[String]) -> Result<BTreeMap<String, String>, Fault> {
         let swarm = &self.prepared()?.swarm;
         let mut local = BTreeMap::new();
+        let mut missing = Vec::new();
         for name in names {
             if fixtures::images::is_ours(name) {
                 local.insert(name.clone(), ensure_image(name).await?);
             } else if let Some(id) = swarm::built_here(swarm, name).await? {
                 local.insert(name.clone(), id);
             } else {
-                swarm::pull_if_missing(swarm, name).await?;
+                missing.push(name);
             }
         }
+        let pulls = missing.into_iter().map(|name| {
+            let pull = || swarm::pull_if_missing(swarm, name, swarm::SILENCE);
+            let what = format!("the pull of {name}");
+            async move { twice(self.journal(), self.tier(), &what, pull).await }
+        });
+        try_join_all(pulls).await?;
         Ok(local)
     }
 
@@ -184,10 +194,8 @@ impl<G: Generic> Run<'_, G> {
             .prepared
             .as_mut()
             .and_then(|prepared| prepared.edge_spec.take());
-        let prepared = self.prepared()?;
         let deploy = async {
-            let deployed = prepared.engine.deploy(&prepared.app, deployment);
-            self.shared.change(deployed).await?;
+            self.hand_over(deployment).await?;
             self.settle_down(deployment).await
         };
         let edge = async {
@@ -243,8 +251,9 @@ impl<G: Generic> Run<'_, G> {
         if let Some(view) = self.shared.view.borrow_mut().as_mut() {
             view.edge = Some(edge.address());
         }
+        let redactor = self.journal().redactor();
         if let Some(prepared) = &mut self.prepared {
-            prepared.http = http::Client::new(edge.client_spec())?;
+            prepared.http = http::Client::new(edge.client_spec())?.with_redactor(redactor);
             prepared.edge = Some(edge);
         }
         Ok(())

@@ -1,12 +1,9 @@
 //! The app's `.env` and its secrets.
 
-use std::path::Path;
-
 use super::{Run, Stop};
 use crate::engine::{Deployment, SecretValue};
 use crate::fault::Fault;
 use crate::recipe::{EnvFile, secrets};
-use crate::redact::Redactor;
 use crate::suite::Generic;
 use crate::swarm;
 
@@ -17,13 +14,15 @@ impl<G: Generic> Run<'_, G> {
             .map_err(|error| Fault::infra(format!("{}: {error}", path.display())))
     }
 
-    /// The environment as the install-steps hook left it.
-    pub(super) fn read_env(&mut self) -> Result<(), Stop> {
+    /// The environment as the install-steps hook left it. `sample` is what the recipe itself says,
+    /// for everyone to read.
+    pub(super) fn read_env(&mut self, sample: &EnvFile) -> Result<(), Stop> {
         let path = self.paths.env_file();
         let text = std::fs::read_to_string(&path)
             .map_err(|error| Fault::infra(format!("{}: {error}", path.display())))?;
         let env = EnvFile::parse(&text)
             .map_err(|error| Fault::recipe(format!("the app's .env after the hook: {error}")))?;
+        self.shared.know_secrets(given_secrets(&env, sample))?;
         if let Some(prepared) = &mut self.prepared {
             if let Some(key) = changed(&prepared.env, &env) {
                 return Err(Fault::recipe(format!(
@@ -53,15 +52,12 @@ impl<G: Generic> Run<'_, G> {
     /// Checks names, generates the secrets that the deployment needs and that are not there yet,
     /// and inserts them.
     pub(super) async fn make_secrets(&mut self, what: &Deployment) -> Result<(), Stop> {
-        let prepared = self
-            .prepared
-            .as_mut()
-            .ok_or_else(|| Fault::infra("nothing was prepared"))?;
+        let prepared = self.prepared()?;
         let fault = Fault::from;
         secrets::check_names(&what.compose, &prepared.app.stack).map_err(fault)?;
         let specs = secrets::plan(&what.compose, &prepared.env).map_err(fault)?;
         let there = swarm::secret_names(&prepared.swarm, &prepared.app.stack).await?;
-        let mut new = Vec::new();
+        let (mut new, mut values) = (Vec::new(), Vec::new());
         for spec in specs.iter().filter(|spec| !there.contains(&spec.name)) {
             let value = secrets::generate(spec).ok_or_else(|| {
                 Fault::recipe(format!(
@@ -69,25 +65,14 @@ impl<G: Generic> Run<'_, G> {
                     spec.key, spec.name
                 ))
             })?;
-            prepared
-                .secret_values
-                .insert(spec.key.clone(), value.clone());
+            values.push((spec.key.clone(), value.clone()));
             new.push(SecretValue {
                 name: spec.name.clone(),
                 value: value.into_bytes(),
             });
         }
-        let path = self.paths.secrets();
-        let json = serde_json::to_vec(&prepared.secret_values).unwrap_or_default();
-        write_private(&path, &json)
-            .map_err(|error| Fault::infra(format!("{}: {error}", path.display())))?;
         // Redacted from before the first use on.
-        self.shared.journal.redact_with(Redactor::new(
-            prepared
-                .secret_values
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str())),
-        ));
+        self.shared.know_secrets(values)?;
         let inserted = prepared.engine.insert_secrets(&prepared.app, &new);
         self.shared.change(inserted).await?;
         Ok(())
@@ -101,14 +86,45 @@ fn changed(before: &EnvFile, after: &EnvFile) -> Option<&'static str> {
         .find(|key| before.get(key) != after.get(key))
 }
 
-fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(content)
+/// Values that a hook or the recipe's settings put into the environment under a secret's name.
+fn given_secrets(env: &EnvFile, sample: &EnvFile) -> Vec<(String, String)> {
+    let values = env.keys().filter_map(|key| Some((key, env.get(key)?)));
+    values
+        .filter(|(key, value)| names_a_secret(key) && sample.get(key) != Some(value))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// `DB_PASSWORD`, `API_TOKEN`, and not `SECRET_DB_PASSWORD_VERSION`.
+fn names_a_secret(key: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "PASSWORD",
+        "PASSWD",
+        "PASSPHRASE",
+        "SECRET",
+        "TOKEN",
+        "PRIVATE_KEY",
+        "API_KEY",
+        "CREDENTIAL",
+    ];
+    let key = key.to_ascii_uppercase();
+    !key.ends_with("_VERSION") && WORDS.iter().any(|word| key.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_under_a_secrets_name_is_one_and_what_the_recipe_publishes_is_none() {
+        let parse = |text: &str| EnvFile::parse(text).unwrap();
+        let sample = parse("ADMIN_PASSWORD=changeme\nSECRET_DB_VERSION=v1\nSMTP_TOKEN=\nNAME=x\n");
+        let env = parse(
+            "ADMIN_PASSWORD=changeme\nSECRET_DB_VERSION=v2\nSMTP_TOKEN=abcdefgh\nNAME=y\n\
+             extra_api_key=12345678\n",
+        );
+        let expected = [("SMTP_TOKEN", "abcdefgh"), ("extra_api_key", "12345678")];
+        let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(given_secrets(&env, &sample), expected);
+    }
 }

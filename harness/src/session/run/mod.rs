@@ -6,15 +6,18 @@
 mod backup;
 mod deploy;
 mod environment;
+mod evidence;
 mod pinned;
 mod prepare;
 mod queue;
 mod resolve;
+mod room;
 mod teardown;
+mod twice;
 mod upgrade;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
@@ -34,7 +37,7 @@ use crate::data::Seeded;
 use crate::engine::Backup;
 use crate::fault::Fault;
 use crate::site::Site;
-use crate::suite::repo_local::{Ran, Surroundings, keep_output, run as run_executable};
+use crate::suite::repo_local::{Ran, Surroundings, output_of, run as run_executable};
 use crate::suite::{Generic, Hook, RepoLocal, Suite};
 use crate::swarm::Converged;
 
@@ -72,9 +75,15 @@ pub struct Run<'a, G> {
     live: Option<LiveView>,
     /// Why the base could not be deployed, if it could not.
     base_failed: Option<String>,
+    /// What was seen then: the upgrade's, in the record.
+    base_evidence: Vec<String>,
+    /// Why there is no base, where the disk has no room for both.
+    no_room: Option<String>,
     upgraded: bool,
     backup: Option<Backup>,
     markers: Option<Seeded>,
+    /// Tiers of which there is evidence.
+    collected: BTreeSet<Tier>,
     /// The stack as it was when it converged last.
     converged: RefCell<Converged>,
 }
@@ -99,9 +108,12 @@ impl<'a, G: Generic> Run<'a, G> {
             created: 0,
             live: None,
             base_failed: None,
+            base_evidence: Vec::new(),
+            no_room: None,
             upgraded: false,
             backup: None,
             markers: None,
+            collected: BTreeSet::new(),
             converged: RefCell::default(),
         }
     }
@@ -197,7 +209,9 @@ impl<'a, G: Generic> Run<'a, G> {
             Err(Stop::Fault(fault)) => (fault.outcome(), Map::new()),
         };
         let evidence = if matches!(outcome, Outcome::Fail { .. } | Outcome::Error { .. }) {
-            self.collect_evidence(tier).await
+            self.collect_evidence(tier, &outcome).await
+        } else if tier == Tier::Upgrade {
+            std::mem::take(&mut self.base_evidence)
         } else {
             Vec::new()
         };
@@ -260,10 +274,7 @@ impl<'a, G: Generic> Run<'a, G> {
             output,
             env,
         } = run_executable(path, &around, deadline).await?;
-        let evidence = self.paths.evidence();
-        if let Err(error) = keep_output(&evidence, path, &self.journal().redact(&output)) {
-            self.journal().note(None, format!("evidence: {error}"));
-        }
+        self.evidence().write("", vec![output_of(path, output)]);
         if hook == Hook::Install && outcome == Outcome::Pass {
             let text =
                 env.map_err(|error| Fault::recipe(format!("tests/{}: {error}", path.display())))?;

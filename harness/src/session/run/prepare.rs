@@ -36,7 +36,6 @@ pub struct Prepared {
     pub edge: Option<Edge>,
     /// None once the edge was started.
     pub edge_spec: Option<EdgeSpec>,
-    pub secret_values: BTreeMap<String, String>,
     /// Released last.
     pub domain_lock: Held,
     pub slot: Held,
@@ -67,7 +66,9 @@ impl<G: Generic> Run<'_, G> {
     /// Makes the app. Called once; what fails here fails the install.
     pub(super) async fn prepare(&mut self) -> Result<(), Stop> {
         let site = self.site.clone()?;
-        let swarm = Swarm::connect().await?;
+        let swarm = Swarm::connect()
+            .await?
+            .with_redactor(self.journal().redactor());
         if !swarm.is_manager() {
             return Err(Fault::infra(
                 "this Docker engine is no swarm manager; `cargo xtask doctor --fix` makes it one",
@@ -142,6 +143,7 @@ impl<G: Generic> Run<'_, G> {
             .map(|env| env(&domain))
             .unwrap_or_default();
         let env = new_env(&first.tree, domain.as_str(), &extra)?;
+        let sample = new_env(&first.tree, domain.as_str(), &[])?;
         let (edge_spec, http, authority) =
             self.site_access(&site, &app, &env, &head, base.as_ref())?;
         self.created += 1;
@@ -162,13 +164,13 @@ impl<G: Generic> Run<'_, G> {
             http,
             edge: None,
             edge_spec: Some(edge_spec),
-            secret_values: BTreeMap::new(),
             domain_lock,
             slot,
         });
         self.write_env()?;
         self.hook(Hook::Install).await?;
-        self.read_env()
+        self.read_env(&sample)?;
+        self.look_for_room().await
     }
 
     /// The edge's configuration for all hosts of base and head, and the client that goes through it.
@@ -206,7 +208,8 @@ impl<G: Generic> Run<'_, G> {
             zone: site.zone.clone(),
             edge: None,
             roots,
-        })?;
+        })?
+        .with_redactor(self.journal().redactor());
         Ok((spec, http, authority.certificate_path()))
     }
 

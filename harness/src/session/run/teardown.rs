@@ -1,8 +1,7 @@
-//! The end of a session: evidence, removal, and a look for what is left.
+//! The end of a session: removal, and a look for what is left.
 
 use std::time::Instant;
 
-use results::Tier;
 use results::event::EventKind;
 
 use super::Run;
@@ -13,34 +12,6 @@ use crate::suite::Generic;
 use crate::swarm;
 
 impl<G: Generic> Run<'_, G> {
-    /// Writes what is known of the stack below `evidence/`. Never fails: it says what it could not.
-    pub(super) async fn collect_evidence(&self, tier: Tier) -> Vec<String> {
-        let Some(prepared) = &self.prepared else {
-            return Vec::new();
-        };
-        let dir = self.paths.evidence().join(tier.as_str());
-        let journal = self.journal();
-        let redact = |text: &str| journal.redact(text);
-        let mut files = swarm::collect(&prepared.swarm, &prepared.app.stack, &dir, &redact).await;
-        let mut keep = |name: &str, text: String| {
-            if std::fs::write(dir.join(name), redact(&text)).is_ok() {
-                files.push(name.to_owned());
-            }
-        };
-        keep("app.env", prepared.env.to_string());
-        let exchanges = prepared.http.exchanges();
-        if !exchanges.is_empty() {
-            keep("http.txt", exchanges.join("\n\n"));
-        }
-        if let Some(edge) = &prepared.edge {
-            keep("edge.log", edge.log().await);
-        }
-        files
-            .into_iter()
-            .map(|name| format!("evidence/{tier}/{name}"))
-            .collect()
-    }
-
     /// Removes everything that the session made, then looks whether it is gone.
     pub async fn teardown(&mut self) {
         let started = Instant::now();

@@ -18,6 +18,9 @@ impl<G: Generic> Run<'_, G> {
         if let Some(reason) = &self.base_failed {
             return Err(Stop::Outcome(Outcome::unverified(Cause::Base, reason)));
         }
+        if let Some(text) = &self.no_room {
+            return Err(Fault::infra(text).into());
+        }
         let prepared = self.prepared()?;
         let Some(base) = prepared.base.clone() else {
             return Err(Stop::Outcome(Outcome::skip(
@@ -73,8 +76,7 @@ impl<G: Generic> Run<'_, G> {
         let deployment = self.ready_deployment(head).await?;
         let prepared = self.prepared()?;
         let before = self.converged.borrow().clone();
-        let deployed = prepared.engine.deploy(&prepared.app, &deployment);
-        self.shared.change(deployed).await?;
+        self.hand_over(&deployment).await?;
         let converged = self.settle_down(&deployment).await?;
         if converged == before {
             let text = "head changes no service: no task was replaced";

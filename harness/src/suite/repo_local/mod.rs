@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 pub use confine::{CONFINE_ROLE, confine};
 pub use find::RepoLocal;
-pub use run::{Ran, Surroundings, keep_output, run};
+pub use run::{Ran, Surroundings, output_of, run};
 
 use crate::recipe::RecipeName;
 

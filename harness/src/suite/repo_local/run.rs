@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::confine::{CONFINE_ROLE, Ending, Files, Report};
 use super::room::Room;
+use crate::evidence::Piece;
 use crate::fault::Fault;
 use crate::recipe::RecipeName;
 use crate::wait::Seconds;
@@ -93,12 +94,10 @@ pub async fn run(path: &Path, around: &Surroundings<'_>, deadline: Duration) -> 
     })
 }
 
-/// Keeps an executable's redacted output in the run's folder. Gives its name there.
-pub fn keep_output(evidence: &Path, path: &Path, redacted: &str) -> io::Result<String> {
-    let name = format!("repo-local-{}.txt", path.display()).replace('/', "-");
-    std::fs::create_dir_all(evidence)?;
-    std::fs::write(evidence.join(&name), redacted)?;
-    Ok(format!("evidence/{name}"))
+/// What an executable printed, under a name of its own.
+pub fn output_of(path: &Path, output: String) -> Piece {
+    let name = format!("repo-local-{}.txt", path.display());
+    Piece::new(name.replace('/', "-"), output)
 }
 
 fn start(path: &Path, room: &Room, around: &Surroundings<'_>) -> io::Result<Child> {

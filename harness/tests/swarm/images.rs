@@ -1,0 +1,160 @@
+//! Pulling, against a double of a registry; the engine that pulls is the real one.
+
+use std::process::Command;
+use std::time::Duration;
+
+use harness::cause::{self, Trouble};
+use harness::fault::Fault;
+use harness::recipe::compose::Service;
+use harness::swarm::{self, Swarm};
+
+use crate::registry::{PASSWORD, Registry, USER};
+use crate::stand::{Stand, service, services};
+
+const SILENCE: Duration = Duration::from_secs(3);
+
+async fn pull(name: &str) -> Result<(), Fault> {
+    let swarm = Swarm::connect().await.unwrap();
+    swarm::pull_if_missing(&swarm, name, SILENCE).await
+}
+
+fn remove(name: &str) {
+    let removed = Command::new("docker")
+        .args(["image", "rm", name])
+        .output()
+        .unwrap();
+    assert!(removed.status.success(), "{removed:?}");
+}
+
+#[rstest::rstest]
+#[case::rate_limit("limited", Trouble::RateLimit, true)]
+#[case::no_such_tag("unknown", Trouble::NoSuchImage, false)]
+#[case::server_error("broken", Trouble::ServerFault, true)]
+#[case::cut("reset", Trouble::ConnectionLost, true)]
+#[case::silence("silent", Trouble::TimedOut, true)]
+#[tokio::test]
+async fn docker_a_pull_that_fails_is_known_by_its_cause(
+    #[case] kind: &str,
+    #[case] trouble: Trouble,
+    #[case] again: bool,
+) {
+    let registry = Registry::start();
+    let name = registry.name(kind);
+    let fault = pull(&name).await.unwrap_err();
+    let text = fault.to_string();
+    assert!(text.starts_with(&format!("pulling {name}: ")), "{text}");
+    assert_eq!(Trouble::of(&text), Some(trouble), "{text}");
+    assert_eq!(cause::second_try(&fault).is_some(), again, "{text}");
+    let recipe = matches!(fault, Fault::Recipe(_));
+    assert_eq!(recipe, kind == "unknown", "{fault:?}");
+    assert!(registry.asked(kind) > 0, "the registry was never asked");
+}
+
+#[tokio::test]
+async fn docker_a_registry_that_wants_credentials_is_no_fault_of_the_recipe() {
+    let fault = pull(&Registry::private().name("open")).await.unwrap_err();
+    assert!(matches!(fault, Fault::Infra(_)), "{fault:?}");
+    assert_eq!(Trouble::of(&fault.to_string()), Some(Trouble::Refused));
+    assert_eq!(cause::second_try(&fault), None);
+}
+
+#[tokio::test]
+async fn docker_a_registry_that_is_not_there_is_no_fault_of_the_recipe() {
+    let fault = pull("127.0.0.1:1/x:1").await.unwrap_err();
+    assert!(matches!(fault, Fault::Infra(_)), "{fault:?}");
+    assert_eq!(Trouble::of(&fault.to_string()), Some(Trouble::Unreachable));
+}
+
+#[tokio::test]
+async fn docker_a_registry_that_recovers_gives_the_image_at_the_second_try() {
+    let registry = Registry::start();
+    let name = registry.name("once-broken");
+    let first = pull(&name).await.unwrap_err();
+    assert!(cause::second_try(&first).is_some(), "{first}");
+    pull(&name).await.unwrap();
+    remove(&name);
+}
+
+#[tokio::test]
+async fn docker_a_registry_says_how_large_an_image_is() {
+    let registry = Registry::with_tls();
+    let swarm = Swarm::connect().await.unwrap();
+    let size = swarm::download_size(&swarm, &registry.name("open")).await;
+    assert_eq!(size, Some(registry.layer_bytes()));
+    let size = swarm::download_size(&swarm, &registry.name("unknown")).await;
+    assert_eq!(size, None);
+}
+
+/// Runs this test again in a process whose Docker configuration knows the registry's password: the
+/// environment of a running process can't be changed.
+fn with_credentials(test: &str, registry: &Registry) {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    let dir = tempfile::tempdir().unwrap();
+    let auth = STANDARD.encode(format!("{USER}:{PASSWORD}"));
+    let config = serde_json::json!({ "auths": { registry.host(): { "auth": auth } } });
+    std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+    let ran = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env("DOCKER_CONFIG", dir.path())
+        .env("CCCI_TEST_REGISTRY", registry.name("open"))
+        .output()
+        .unwrap();
+    assert!(
+        ran.status.success() && String::from_utf8_lossy(&ran.stdout).contains("1 passed"),
+        "{ran:?}"
+    );
+}
+
+fn private_image() -> Option<String> {
+    std::env::var("CCCI_TEST_REGISTRY").ok()
+}
+
+#[tokio::test]
+async fn docker_a_pull_takes_the_credentials_of_dockers_client() {
+    if let Some(name) = private_image() {
+        pull(&name).await.unwrap();
+        remove(&name);
+        return;
+    }
+    let registry = Registry::private();
+    with_credentials(
+        "images::docker_a_pull_takes_the_credentials_of_dockers_client",
+        &registry,
+    );
+    assert!(registry.had_credentials());
+}
+
+/// On an image that is not present: the swarm's agent pulls it with what the deploy handed on.
+#[tokio::test]
+async fn docker_a_deploy_hands_the_credentials_to_the_swarm() {
+    if let Some(name) = private_image() {
+        let stand = Stand::new("credentials").await;
+        let image = name.clone();
+        let compose = services([(
+            "app",
+            Service {
+                image,
+                ..service(vec![])
+            },
+        )]);
+        let text = format!("services:\n  app:\n    image: {name}\n");
+        stand.deploy(&text, compose).await;
+        // The image holds no program, so the swarm gets as far as to start it.
+        let fault = stand.converge(&[("app", 1)]).await.unwrap_err();
+        let swarm = Swarm::connect().await.unwrap();
+        let present = swarm::is_present(&swarm, &name).await.unwrap();
+        stand.remove().await;
+        assert!(present, "{fault}");
+        assert!(!fault.to_string().contains("No such image"), "{fault}");
+        remove(&name);
+        return;
+    }
+    let registry = Registry::private();
+    with_credentials(
+        "images::docker_a_deploy_hands_the_credentials_to_the_swarm",
+        &registry,
+    );
+    assert!(registry.had_credentials());
+}
