@@ -52,8 +52,9 @@ impl<G: Generic> Run<'_, G> {
                 Err(Fault::infra(text).into())
             }
             Fit::HeadOnly(missing) => {
-                let text =
-                    format!("no room for the images of base and head in {root}: {missing} are missing");
+                let text = format!(
+                    "no room for the images of base and head in {root}: {missing} are missing"
+                );
                 self.journal()
                     .note(None, format!("{text}; head is installed at once"));
                 let head = prepared.head.clone();
@@ -71,7 +72,10 @@ impl<G: Generic> Run<'_, G> {
         match Room::free(path) {
             Ok(free) => Some(free),
             Err(error) => {
-                let text = format!("how much room is in {} is not known: {error}", path.display());
+                let text = format!(
+                    "how much room is in {} is not known: {error}",
+                    path.display()
+                );
                 self.journal().note(None, text);
                 None
             }
@@ -84,7 +88,8 @@ impl<G: Generic> Run<'_, G> {
         let compose = target.deployment(&prepared.env, &prepared.app)?.compose;
         let mut missing = Needs::new();
         for name in compose.images() {
-            if !fixtures::images::is_ours(name) && !swarm::is_present(&prepared.swarm, name).await? {
+            if !fixtures::images::is_ours(name) && !swarm::is_present(&prepared.swarm, name).await?
+            {
                 missing.insert(name.to_owned(), UNKNOWN);
             }
         }
