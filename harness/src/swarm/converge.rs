@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use bollard::models::TaskState;
 use bollard::query_parameters::InspectContainerOptions;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -135,20 +136,40 @@ async fn wait(
         }
     })
     .await;
-    found.map_err(|error| {
-        let text = match &error {
-            WaitError::Never { reason, .. } => reason.clone(),
-            // What is missing comes first: it is the cause.
-            WaitError::TimedOut {
-                deadline, status, ..
-            } => format!("{status} (not within {})", Seconds(*deadline)),
-        };
-        match last.into_inner().expect(lock) {
-            Fault::Recipe(_) => Fault::Recipe(text),
-            Fault::Infra(_) => Fault::Infra(text),
-            Fault::Usage(_) => Fault::Usage(text),
+    let text = match found {
+        Ok(found) => return Ok(found),
+        Err(WaitError::Never { reason, .. }) => reason,
+        // What is missing comes first: it is the cause.
+        Err(WaitError::TimedOut {
+            deadline, status, ..
+        }) => {
+            let checks = failing_checks(swarm, stack).await;
+            format!("{status}{checks} (not within {})", Seconds(deadline))
         }
+    };
+    Err(match last.into_inner().expect(lock) {
+        Fault::Recipe(_) => Fault::Recipe(text),
+        Fault::Infra(_) => Fault::Infra(text),
+        Fault::Usage(_) => Fault::Usage(text),
     })
+}
+
+/// What the health checks of tasks say that are still to become healthy.
+async fn failing_checks(swarm: &Swarm, stack: &StackName) -> String {
+    let Ok(seen) = look(swarm, stack).await else {
+        return String::new();
+    };
+    let mut text = String::new();
+    for (name, service) in &seen.services {
+        let starting = |task: &&SeenTask| task.state == TaskState::STARTING;
+        let task = service.tasks.iter().rev().find(starting);
+        if let Some(container) = task.and_then(|task| task.container.as_ref())
+            && let Some(line) = last_check(swarm, container).await
+        {
+            text.push_str(&format!("; {name}: the health check says `{line}`"));
+        }
+    }
+    text
 }
 
 /// What happened to the tasks of a converged stack since: empty if they all still run.
@@ -170,7 +191,7 @@ pub async fn restarts(
             found.extend(match now {
                 Some(task) if task.runs() => None,
                 Some(task) if task.failed() => {
-                    let words = last_words(swarm, &then.container).await;
+                    let words = words_on(swarm, task, &then.container).await;
                     let words = words.map(|line| format!(": `{line}`")).unwrap_or_default();
                     Some(format!("{name}: task ended: {}{words}", error_of(task)))
                 }
@@ -195,16 +216,20 @@ fn news(memory: &Memory, seen: &Observation) -> Vec<(SeenTask, String)> {
 async fn words_of(swarm: &Swarm, failed: Vec<(SeenTask, String)>) -> BTreeMap<String, String> {
     let mut words = BTreeMap::new();
     for (task, container) in failed {
-        let mut line = None;
-        if is_unhealthy(&task) {
-            line = last_check(swarm, &container).await;
-        }
-        if line.is_none() {
-            line = last_words(swarm, &container).await;
-        }
+        let line = words_on(swarm, &task, &container).await;
         words.extend(line.map(|line| (task.id, line)));
     }
     words
+}
+
+/// What was said of this task's end: by the health check that ended it, else by the app.
+async fn words_on(swarm: &Swarm, task: &SeenTask, container: &str) -> Option<String> {
+    if is_unhealthy(task)
+        && let Some(line) = last_check(swarm, container).await
+    {
+        return Some(line);
+    }
+    last_words(swarm, container).await
 }
 
 /// A service of which a container has ended, though its task is said to run still.

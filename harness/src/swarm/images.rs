@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bollard::auth::DockerCredentials;
+use bollard::errors::Error;
 use bollard::query_parameters::CreateImageOptions;
 use docker_credential::{CredentialRetrievalError as NoCredentials, DockerCredential};
 use futures_util::StreamExt;
@@ -40,7 +41,7 @@ pub async fn is_present(swarm: &Swarm, name: &str) -> Result<bool, Fault> {
     }
 }
 
-fn looking(name: &str, error: &bollard::errors::Error) -> Fault {
+fn looking(name: &str, error: &Error) -> Fault {
     Swarm::fault(format!("looking for the image {name}"), error)
 }
 
@@ -70,8 +71,16 @@ pub async fn pull_if_missing(swarm: &Swarm, name: &str, silence: Duration) -> Re
             }
             Ok(None) => return Ok(()),
             Ok(Some(Ok(_))) => {}
-            Ok(Some(Err(error))) => return Err(pulling(&because(&error))),
+            Ok(Some(Err(error))) => return Err(pulling(&said(&error))),
         }
+    }
+}
+
+/// What the engine or the registry said. The engine's own status is 500, whatever the registry's was.
+fn said(error: &Error) -> String {
+    match error {
+        Error::DockerResponseServerError { message, .. } => message.clone(),
+        other => because(other),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use harness::evidence::{Folder, LARGEST_FILE, LARGEST_RUN};
 use harness::recipe::Compose;
 use harness::redact::Redactor;
-use harness::swarm;
+use harness::swarm::{self, Wanted};
 use harness::wait::{Probe, Unwatched, wait_until};
 
 use crate::stand::{SECRET, Stand, service, services};
@@ -77,4 +77,36 @@ async fn docker_an_app_that_prints_a_hundred_megabytes_leaves_evidence_that_is_s
         log.contains("the disk of the app is on fire"),
         "its end is there"
     );
+}
+
+/// The app does not end on SIGTERM, so its task fails once the grace period is over.
+#[rstest::rstest]
+#[case::after_a_failure("1s", "last failure: the health check failed: `no table users`")]
+#[case::before_one("60s", "; app: the health check says `no table users`")]
+#[tokio::test]
+async fn docker_a_deadline_that_passes_names_what_the_health_check_said(
+    #[case] grace: &str,
+    #[case] expected: &str,
+) {
+    let stand = Stand::new(&format!("health-{grace}")).await;
+    let compose: Compose = services([("app", service(vec![]))]);
+    let text = "services:
+  app:
+    image: faulty:1
+    stop_grace_period: GRACE
+    healthcheck:
+      test: [\"CMD\", \"/faulty\", \"crash\", \"no table users\"]
+      interval: 1s
+      retries: 1
+";
+    let text = text.replace("GRACE", grace);
+    stand.deploy(&text, compose).await;
+    let wanted = [("app".to_owned(), Wanted::Replicas(1))].into();
+    let deadline = Duration::from_secs(15);
+    let done = swarm::converge(&stand.swarm, stand.stack(), &wanted, deadline, &Unwatched).await;
+    stand.remove().await;
+    let text = done.unwrap_err().to_string();
+    assert!(text.starts_with("app: 0 of 1 running"), "{text}");
+    assert!(text.contains(expected), "{text}");
+    assert!(text.ends_with("(not within 15 s)"), "{text}");
 }
