@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub struct Live {
     dir: tempfile::TempDir,
     kind: &'static str,
     run_id: RunId,
+    /// None: the catalogue.
+    source: Option<PathBuf>,
     /// Stands for nextest: the session is over when it ends.
     runner: Child,
 }
@@ -47,8 +49,19 @@ impl Live {
             dir: tempfile::tempdir()?,
             kind,
             run_id,
+            source: None,
             runner,
         })
+    }
+
+    /// The same with a recipe that `make` puts below a folder.
+    pub fn from(
+        kind: &'static str,
+        make: impl FnOnce(&Path) -> anyhow::Result<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let mut live = Self::new(kind)?;
+        live.source = Some(make(live.dir.path())?);
+        Ok(live)
     }
 
     pub fn run_id(&self) -> &RunId {
@@ -63,7 +76,11 @@ impl Live {
     pub fn spawn(&self, trial: &str) -> anyhow::Result<Child> {
         let runner = i32::try_from(self.runner.id())?;
         let runner = ProcessId::of(runner).map_or_else(|| "1:0".to_owned(), |id| id.to_string());
-        Ok(Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        if let Some(source) = &self.source {
+            command.env("CCCI_SOURCE", source);
+        }
+        Ok(command
             .args(["--exact", trial, "--nocapture"])
             .env(SUITE, self.kind)
             .env("CCCI_STATE_DIR", self.dir.path())
