@@ -11,9 +11,11 @@ use std::path::{Component, Path};
 use crate::outcome::{Outcome, Tier, Verdict};
 use crate::record::{Record, TierRecord};
 
-/// How much of a text file is shown: its end.
+/// How much of a text file is shown.
 const TEXT_BYTES: u64 = 64 * 1024;
 const TEXT_LINES: usize = 200;
+/// The line between two exchanges of an HTTP client.
+const BETWEEN_EXCHANGES: &str = "----";
 /// A larger picture is linked only.
 const IMAGE_BYTES: u64 = 2 * 1024 * 1024;
 
@@ -22,8 +24,7 @@ const IMAGE_BYTES: u64 = 2 * 1024 * 1024;
 pub enum Evidence {
     Text {
         text: String,
-        /// Whether this is only the end of the file.
-        cut: bool,
+        part: Part,
     },
     Image {
         mime: &'static str,
@@ -31,6 +32,14 @@ pub enum Evidence {
     },
     /// There, but too large or not to be shown.
     LinkOnly,
+}
+
+/// How much of a file a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Whole,
+    Beginning,
+    End,
 }
 
 /// Answers what lies at a path below the run's directory.
@@ -86,11 +95,24 @@ pub(crate) fn first_shown<'a>(paths: &'a [String], find: Find<'_>) -> Option<(&'
     shown.next()
 }
 
-/// The last lines of a text, and whether there are more.
-pub(crate) fn last_lines(text: &str, most: usize) -> (String, bool) {
-    let lines: Vec<_> = text.trim_end().lines().collect();
-    let from = lines.len().saturating_sub(most);
-    (lines[from..].join("\n"), from > 0)
+/// The lines of a file that say most, and which part of it they are: of exchanges the newest from
+/// its request on, of all else the end.
+pub(crate) fn piece(path: &str, text: &str, part: Part, most: usize) -> (String, Part) {
+    let all: Vec<_> = text.trim_end().lines().collect();
+    let (lines, rest) = if is_exchanges(path) {
+        let first = all.iter().position(|line| *line == BETWEEN_EXCHANGES);
+        let end = first.unwrap_or(all.len()).min(most);
+        (&all[..end], Part::Beginning)
+    } else {
+        (&all[all.len().saturating_sub(most)..], Part::End)
+    };
+    let part = if lines.len() < all.len() { rest } else { part };
+    (lines.join("\n").trim_end().to_owned(), part)
+}
+
+/// Exchanges of an HTTP client, the newest first.
+fn is_exchanges(path: &str) -> bool {
+    path.ends_with("http.txt")
 }
 
 /// What is shown of a file below the run's directory; none where there is no such file, or where
@@ -131,19 +153,31 @@ fn image(path: &Path, mime: &'static str) -> io::Result<Evidence> {
 fn text(path: &Path) -> io::Result<Evidence> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
-    let skipped = length.saturating_sub(TEXT_BYTES);
-    file.seek(SeekFrom::Start(skipped))?;
+    let wanted = if is_exchanges(&path.to_string_lossy()) {
+        Part::Beginning
+    } else {
+        file.seek(SeekFrom::Start(length.saturating_sub(TEXT_BYTES)))?;
+        Part::End
+    };
     let mut bytes = Vec::new();
     file.take(TEXT_BYTES).read_to_end(&mut bytes)?;
     if bytes.contains(&0) {
         return Ok(Evidence::LinkOnly);
     }
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<_> = text.lines().collect();
-    // The first line of a cut text is a part of one.
-    let first = usize::from(skipped > 0).max(lines.len().saturating_sub(TEXT_LINES));
+    let mut lines: Vec<_> = text.lines().collect();
+    let cut = length > TEXT_BYTES || lines.len() > TEXT_LINES;
+    match wanted {
+        Part::End => {
+            // The first line of a cut text is a part of one.
+            let part = usize::from(length > TEXT_BYTES);
+            let from = part.max(lines.len().saturating_sub(TEXT_LINES));
+            lines.drain(..from.min(lines.len()));
+        }
+        _ => lines.truncate(TEXT_LINES),
+    }
     Ok(Evidence::Text {
-        text: lines.get(first..).unwrap_or_default().join("\n"),
-        cut: first > 0,
+        text: lines.join("\n"),
+        part: if cut { wanted } else { Part::Whole },
     })
 }

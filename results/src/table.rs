@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::evidence::{Evidence, Find, culprit, first_shown, last_lines};
+use crate::evidence::{Evidence, Find, culprit, first_shown, piece};
 use crate::outcome::{Outcome, Verdict};
 use crate::record::{Record, Rung, RungState, TestRecord, TierRecord};
 use crate::remarks::{news, remarks, rung_reason, tests_cell};
@@ -81,11 +81,11 @@ fn write_table(
 fn write_piece(out: &mut String, record: &Record, find: Find<'_>) -> std::fmt::Result {
     let culprit = culprit(record);
     let shown = culprit.and_then(|culprit| first_shown(culprit.evidence, find));
-    let Some((path, Evidence::Text { text, .. })) = shown else {
+    let Some((path, Evidence::Text { text, part })) = shown else {
         return Ok(());
     };
     writeln!(out, "    {}", line(path))?;
-    for text in last_lines(&block(&text), PIECE_LINES).0.lines() {
+    for text in piece(path, &block(&text), part, PIECE_LINES).0.lines() {
         let cut = text.chars().count() > PIECE_WIDTH;
         let text: String = text.chars().take(PIECE_WIDTH).collect();
         let row = format!("    | {text}{}", if cut { " …" } else { "" });

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use results::event::EventKind;
 use results::log::EventLog;
-use results::{Event, Tier};
+use results::{Event, Outcome, Tier};
 use serde_json::Value;
 
 use crate::fault::Fault;
@@ -133,4 +133,9 @@ impl Progress for Journal {
 /// Milliseconds since `started`.
 pub fn millis(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The reason of an outcome, for a line about what depends on it.
+pub fn why(outcome: &Outcome) -> &str {
+    outcome.reason().unwrap_or("passed")
 }

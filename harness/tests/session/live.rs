@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -59,6 +59,16 @@ impl Live {
         self
     }
 
+    /// The same with a recipe that `make` puts below a folder.
+    pub fn from(
+        kind: &'static str,
+        make: impl FnOnce(&Path) -> anyhow::Result<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let live = Self::new(kind)?;
+        let source = make(live.dir.path())?;
+        Ok(live.with("CCCI_SOURCE", source.display().to_string()))
+    }
+
     pub fn run_id(&self) -> &RunId {
         &self.run_id
     }
@@ -71,7 +81,8 @@ impl Live {
     pub fn spawn(&self, trial: &str) -> anyhow::Result<Child> {
         let runner = i32::try_from(self.runner.id())?;
         let runner = ProcessId::of(runner).map_or_else(|| "1:0".to_owned(), |id| id.to_string());
-        Ok(Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        Ok(command
             .args(["--exact", trial, "--nocapture"])
             .env(SUITE, self.kind)
             .env("CCCI_STATE_DIR", self.dir.path())

@@ -5,6 +5,7 @@
 //! trials, each in a process of its own, as a runner would.
 
 mod live;
+mod pinned;
 mod repo_local;
 mod stranger;
 mod suites;
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     type Test = fn() -> anyhow::Result<()>;
-    let tests: [(&str, Test); 14] = [
+    let tests: [(&str, Test); 15] = [
         (
             "a_backup_that_verifies_on_a_second_try_says_so",
             backup_again,
@@ -63,6 +64,10 @@ fn main() -> ExitCode {
         ),
         ("a_test_that_aborts_is_an_error", test_that_aborts),
         ("a_test_that_passes_on_a_second_try_is_flaky", second_try),
+        (
+            "an_env_that_pins_the_old_image_on_head_is_an_error",
+            pinned::old_image_on_head,
+        ),
         ("no_secret_is_in_any_file_of_the_run", no_secret_in_any_file),
         (
             "operations_are_performed_once_whatever_the_order",

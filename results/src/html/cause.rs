@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::evidence::{link, picture};
+use super::evidence::{link, name as part_name, picture};
 use super::status;
-use crate::evidence::{Culprit, Evidence, Find, culprit, first_shown, last_lines};
+use crate::evidence::{Culprit, Evidence, Find, culprit, first_shown, piece};
 use crate::record::Record;
 use crate::text::{block, line};
 
@@ -24,7 +24,7 @@ pub(super) fn cause(record: &Record, find: Find<'_>) -> Markup {
             section #cause {
                 h2 { "What shows it " (status(culprit.outcome)) span.muted { " " (name(&culprit)) } }
                 @if let Some(reason) = long { pre tabindex="0" { (block(reason)) } }
-                @if let Some((path, evidence)) = shown { (piece(path, evidence)) }
+                @if let Some((path, evidence)) = shown { (shown_of(path, evidence)) }
             }
         }
     }
@@ -37,12 +37,12 @@ fn name(culprit: &Culprit<'_>) -> String {
     }
 }
 
-fn piece(path: &str, evidence: Evidence) -> Markup {
+fn shown_of(path: &str, evidence: Evidence) -> Markup {
     match evidence {
-        Evidence::Text { text, cut } => {
-            let (text, more) = last_lines(&text, LINES);
+        Evidence::Text { text, part } => {
+            let (text, part) = piece(path, &text, part, LINES);
             html! {
-                p.muted { @if cut || more { "The end of " } (link(path)) }
+                p.muted { @if let Some(part) = part_name(part) { "The " (part) " of " } (link(path)) }
                 pre tabindex="0" { (block(&text)) }
             }
         }

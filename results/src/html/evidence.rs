@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use base64::Engine as _;
 use maud::{Markup, html};
 
-use crate::evidence::{Evidence, Find};
+use crate::evidence::{Evidence, Find, Part};
 use crate::text::{block, line};
 
 /// All files of an outcome, folded.
@@ -15,10 +15,10 @@ pub(super) fn evidence(paths: &[String], find: Find<'_>) -> Markup {
 
 fn embedded(path: &str, found: Option<Evidence>) -> Markup {
     match found {
-        Some(Evidence::Text { text, cut }) => html! {
+        Some(Evidence::Text { text, part }) => html! {
             details.evidence {
                 summary { code { (line(path)) } }
-                p { (link(path)) @if cut { span.muted { " has all of it; this is its end" } } }
+                p { (link(path)) @if let Some(part) = name(part) { span.muted { " has all of it; this is its " (part) } } }
                 pre tabindex="0" { (block(&text)) }
             }
         },
@@ -30,6 +30,14 @@ fn embedded(path: &str, found: Option<Evidence>) -> Markup {
         },
         Some(Evidence::LinkOnly) => html! { p.evidence { (link(path)) } },
         None => html! { p.evidence.muted { code { (line(path)) } " is not there" } },
+    }
+}
+
+pub(super) fn name(part: Part) -> Option<&'static str> {
+    match part {
+        Part::Whole => None,
+        Part::Beginning => Some("beginning"),
+        Part::End => Some("end"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a reader of a run that is no pass sees first.
 
 use results::event::EventKind;
-use results::evidence::{Culprit, Evidence, culprit};
+use results::evidence::{Culprit, Evidence, Part, culprit};
 use results::table::{self, Colour};
 use results::{Outcome, Record, Source, Tier, Verdict, html};
 use rstest::rstest;
@@ -29,7 +29,7 @@ fn failed() -> Record {
 fn text(text: &str) -> Option<Evidence> {
     Some(Evidence::Text {
         text: text.to_owned(),
-        cut: false,
+        part: Part::Whole,
     })
 }
 
@@ -105,6 +105,34 @@ fn a_file_that_shows_nothing_is_passed_over() {
     let none = table::render(&failed(), Colour::Never, &|_| None, None);
     assert!(!none.contains("evidence/"), "{none}");
     assert!(!html::render(&failed(), &|_| None).contains("id=\"cause\""));
+}
+
+/// The newest exchange is the first one; what it was about is its beginning.
+#[test]
+fn of_exchanges_the_newest_is_shown_from_its_request_on() {
+    let body: String = (1..=50).map(|n| format!("body {n}\n")).collect();
+    let exchanges = format!("GET https://a/\nHTTP/2.0 404\n\n{body}\n\n----\n\nGET https://old/\n");
+    let mut record = failed();
+    for tier in &mut record.tiers {
+        if let Some(operation) = &mut tier.operation {
+            operation.evidence = vec!["evidence/upgrade/http.txt".to_owned()];
+        }
+    }
+    let find = |_: &str| text(&exchanges);
+    let table = table::render(&record, Colour::Never, &find, None);
+    assert!(
+        table.contains("    | GET https://a/\n    | HTTP/2.0 404\n    |\n    | body 1\n"),
+        "{table}"
+    );
+    assert!(
+        !table.contains("body 10\n") && !table.contains("old"),
+        "{table}"
+    );
+    let page = html::render(&record, &find);
+    assert!(
+        page.contains("The beginning of <a href=\"./evidence/upgrade/http.txt\">"),
+        "{page}"
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use html5ever::{Attribute, ParseOpts, parse_document};
 use markup5ever_rcdom::{Handle, NodeData, RcDom};
 use results::compare::{Change, ComparedRun, Comparison, History, Slower};
 use results::event::{EventKind, Leftover, PlannedTrial};
-use results::evidence::Evidence;
+use results::evidence::{Evidence, Part};
 use results::table::{self, Colour};
 use results::{Outcome, Record, Source, Tier, Verdict, html, junit};
 use serde_json::{Map, Value, json};
@@ -195,7 +195,7 @@ fn evidence(payload: &str) -> impl Fn(&str) -> Option<Evidence> {
         match asked.get() % 4 {
             1 => Some(Evidence::Text {
                 text: format!("{text}\n{text}"),
-                cut: true,
+                part: Part::End,
             }),
             2 => Some(Evidence::Image {
                 mime: "image/png",

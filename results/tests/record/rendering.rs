@@ -1,5 +1,5 @@
 use results::event::EventKind;
-use results::evidence::Evidence;
+use results::evidence::{Evidence, Part};
 use results::html;
 use results::table::{self, Colour};
 use results::{Outcome, Source, Tier, junit};
@@ -373,7 +373,7 @@ fn the_report_carries_its_evidence() {
     let page = html::render(&run.record(), &|path| match path {
         "evidence/app.log" => Some(Evidence::Text {
             text: "a < b\nlast line".to_owned(),
-            cut: true,
+            part: Part::End,
         }),
         "evidence/shot.png" => Some(Evidence::Image {
             mime: "image/png",

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use results::evidence::{Evidence, of_run as evidence};
+use results::evidence::{Evidence, Part, of_run as evidence};
 use results::write::ReadError;
 use results::{Verdict, read_result, write_all};
 
@@ -93,14 +93,28 @@ fn evidence_is_the_end_of_a_file_below_the_run() {
     std::fs::write(dir.path().join("evidence/one-line"), "x".repeat(1 << 20)).unwrap();
     std::os::unix::fs::symlink(outside.path().join("secret"), dir.path().join("link")).unwrap();
 
-    let Some(Evidence::Text { text, cut: true }) = evidence(dir.path(), "evidence/app.log") else {
+    let Some(Evidence::Text {
+        text,
+        part: Part::End,
+    }) = evidence(dir.path(), "evidence/app.log")
+    else {
         panic!("a long log is text that is cut");
     };
     assert_eq!(text.lines().count(), 200);
     assert!(text.starts_with("line 800\n") && text.ends_with("line 999"));
+    let log = std::fs::read(dir.path().join("evidence/app.log")).unwrap();
+    std::fs::write(dir.path().join("evidence/http.txt"), log).unwrap();
+    let Some(Evidence::Text {
+        text,
+        part: Part::Beginning,
+    }) = evidence(dir.path(), "evidence/http.txt")
+    else {
+        panic!("of exchanges the beginning is kept");
+    };
+    assert!(text.starts_with("line 0\n") && text.ends_with("line 199"));
     let short = Evidence::Text {
         text: "short".to_owned(),
-        cut: false,
+        part: Part::Whole,
     };
     assert_eq!(evidence(dir.path(), "evidence/noext"), Some(short));
     assert!(evidence(dir.path(), "evidence/one-line").is_some());

@@ -28,7 +28,7 @@ use results::{Cause, Outcome, Tier};
 use serde_json::{Map, Value};
 
 use super::hooks::start_hook;
-use super::journal::{Journal, millis};
+use super::journal::{Journal, millis, why};
 use super::paths::Paths;
 use super::protocol::LiveView;
 use super::request::Request;
@@ -317,8 +317,8 @@ impl<'a, G: Generic> Run<'a, G> {
 fn because_of(before: Tier, outcome: &Outcome) -> Outcome {
     match outcome {
         Outcome::Fail { .. } => Outcome::unverified(Cause::Fail, format!("{before} failed")),
-        Outcome::Unverified { cause, reason } => {
-            Outcome::unverified(*cause, format!("{before}: {reason}"))
+        Outcome::Unverified { cause, .. } => {
+            Outcome::unverified(*cause, format!("{before}: {}", why(outcome)))
         }
         _ => Outcome::unverified(Cause::Error, format!("{before} met an error")),
     }
