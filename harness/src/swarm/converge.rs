@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use super::judge::{Memory, Verdict, error_of};
-use super::look::{self, Observation, SeenTask, last_words, look};
+use super::look::{self, Observation, SeenTask, cause_of, look};
 use super::{Swarm, because};
 use crate::fault::Fault;
 use crate::recipe::{Compose, StackName};
@@ -165,7 +165,7 @@ pub async fn restarts(
             found.extend(match now {
                 Some(task) if task.runs() => None,
                 Some(task) if task.failed() => {
-                    let words = last_words(swarm, &then.container).await;
+                    let words = cause_of(swarm, task).await;
                     let words = words.map(|line| format!(": `{line}`")).unwrap_or_default();
                     Some(format!("{name}: task ended: {}{words}", error_of(task)))
                 }
@@ -177,20 +177,20 @@ pub async fn restarts(
     Ok(found)
 }
 
-fn news(memory: &Memory, seen: &Observation) -> Vec<(String, String)> {
+fn news(memory: &Memory, seen: &Observation) -> Vec<SeenTask> {
     seen.services
         .iter()
         .flat_map(|(name, service)| service.tasks.iter().map(move |task| (name, task)))
         .filter(|(name, task)| memory.is_news(name, task))
-        .filter_map(|(_, task)| Some((task.id.clone(), task.container.clone()?)))
+        .map(|(_, task)| task.clone())
         .collect()
 }
 
-async fn words_of(swarm: &Swarm, failed: Vec<(String, String)>) -> BTreeMap<String, String> {
+async fn words_of(swarm: &Swarm, failed: Vec<SeenTask>) -> BTreeMap<String, String> {
     let mut words = BTreeMap::new();
-    for (task, container) in failed {
-        if let Some(line) = last_words(swarm, &container).await {
-            words.insert(task, line);
+    for task in failed {
+        if let Some(line) = cause_of(swarm, &task).await {
+            words.insert(task.id, line);
         }
     }
     words
