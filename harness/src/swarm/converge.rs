@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use super::judge::{Memory, Verdict, error_of};
-use super::look::{self, Observation, SeenTask, cause_of, look};
+use super::look::{self, Observation, SeenTask, cause_of, look, of_healthchecks};
 use super::{Swarm, because};
 use crate::fault::Fault;
 use crate::recipe::{Compose, StackName};
@@ -133,16 +133,23 @@ async fn wait(
         }
     })
     .await;
-    found.map_err(|error| {
-        let text = match &error {
-            WaitError::Never { reason, .. } => reason.clone(),
-            WaitError::TimedOut { .. } => error.to_string(),
-        };
-        match last.into_inner().expect(lock) {
-            Fault::Recipe(_) => Fault::Recipe(text),
-            Fault::Infra(_) => Fault::Infra(text),
-            Fault::Usage(_) => Fault::Usage(text),
+    let error = match found {
+        Ok(found) => return Ok(found),
+        Err(error) => error,
+    };
+    let text = match &error {
+        WaitError::Never { reason, .. } => reason.clone(),
+        WaitError::TimedOut { .. } => {
+            let seen = look(swarm, stack).await.unwrap_or_default();
+            let mut said = vec![error.to_string()];
+            said.extend(of_healthchecks(swarm, &seen).await);
+            said.join("; ")
         }
+    };
+    Err(match last.into_inner().expect(lock) {
+        Fault::Recipe(_) => Fault::Recipe(text),
+        Fault::Infra(_) => Fault::Infra(text),
+        Fault::Usage(_) => Fault::Usage(text),
     })
 }
 

@@ -174,6 +174,25 @@ pub async fn cause_of(swarm: &Swarm, task: &SeenTask) -> Option<String> {
     last_words(swarm, container).await
 }
 
+/// What the healthchecks of tasks say that are not yet well, each with its service.
+pub async fn of_healthchecks(swarm: &Swarm, seen: &Observation) -> Vec<String> {
+    let mut words = Vec::new();
+    for (name, service) in &seen.services {
+        let mut starting = service
+            .tasks
+            .iter()
+            .filter(|task| task.state == TaskState::STARTING && task.desired == TaskState::RUNNING);
+        if let Some(container) = starting
+            .next_back()
+            .and_then(|task| task.container.as_deref())
+            && let Some(line) = last_of_healthcheck(swarm, container).await
+        {
+            words.push(format!("the healthcheck of {name} says `{line}`"));
+        }
+    }
+    words
+}
+
 async fn last_of_healthcheck(swarm: &Swarm, container: &str) -> Option<String> {
     let options = None::<InspectContainerOptions>;
     let inspected = swarm.docker().inspect_container(container, options).await;
