@@ -69,6 +69,7 @@ fn converse(dir: &std::path::Path, events: &std::path::Path, bytes: &[u8]) -> St
     let journal = Journal::open(events).unwrap();
     let run_id = "a-run".parse().unwrap();
     let paths = Paths::new(dir, &run_id);
+    std::fs::create_dir_all(&paths.private).unwrap();
     let shared = Shared::new(run_id, journal, &paths);
     let shared = Rc::new(shared);
     let (work, mut asked) = mpsc::channel(16);

@@ -34,6 +34,8 @@ pub use cancel::Cancel;
 pub use reap::Reap;
 pub use report::Report;
 
+use runner::NamedSuite;
+
 use crate::setup::{self, Ask};
 use crate::{exit, place};
 
@@ -82,6 +84,9 @@ pub struct Ci {
     /// The second half of --detach: no parent to watch, the run's directory is made
     #[arg(long, hide = true, requires = "run_id", conflicts_with = "detach")]
     detached: bool,
+    /// The test binary to run in place of the recipe's: for cc-ci's tests of itself
+    #[arg(long, hide = true, value_name = "PACKAGE::TEST")]
+    suite: Option<NamedSuite>,
 }
 
 /// All that a run needs to know before it begins.
@@ -171,7 +176,8 @@ impl Ci {
         crate::block_on(async {
             let site = plan.site_file.as_deref();
             let signals = watch::Signals::listen()?;
-            let runner = runner::start(&plan.request, site, &place::workspace(), paths)?;
+            let suite = self.suite.as_ref();
+            let runner = runner::start(&plan.request, suite, site, &place::workspace(), paths)?;
             let mut feed = watch::Feed::new(paths);
             let ended = watch::follow(runner, signals, parent, paths, &mut feed).await?;
             let teardown = plan.site.limits.teardown();

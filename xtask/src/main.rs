@@ -10,6 +10,7 @@ mod lint;
 mod new_recipe;
 mod place;
 mod progress;
+mod selftest;
 mod setup;
 mod test;
 mod text;
@@ -38,6 +39,7 @@ enum Command {
     Lint(lint::Lint),
     NewRecipe(new_recipe::NewRecipe),
     Reap(ci::Reap),
+    Selftest(selftest::Selftest),
     Test(test::Test),
 }
 
@@ -54,6 +56,7 @@ impl Command {
             Self::Lint(lint) => lint.run(),
             Self::NewRecipe(new) => new.run(),
             Self::Reap(reap) => reap.run(),
+            Self::Selftest(selftest) => selftest.run(),
             Self::Test(test) => test.run(),
         }
     }

@@ -16,6 +16,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::setup::{self, Ask};
 use crate::{exit, place};
 
+/// The variable by which the processes of one test run are known.
+pub use leftovers::VARIABLE as TEST_RUN;
+
 /// Run all tests of the project, recipe suites included
 #[derive(Debug, Args)]
 pub struct Test {

@@ -6,6 +6,7 @@
 mod answer;
 mod exchange;
 mod ready;
+mod redirects;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

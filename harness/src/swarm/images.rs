@@ -41,7 +41,12 @@ pub async fn is_present(swarm: &Swarm, name: &str) -> Result<bool, Fault> {
     }
 }
 
+/// The engine looks for an image, and says more than that it is not there.
 fn looking(name: &str, error: &Error) -> Fault {
+    let why = because(error);
+    if answered(error, 400) || why.contains("invalid reference format") {
+        return Fault::recipe(format!("`{name}` is no name of an image: {why}"));
+    }
     Swarm::fault(format!("looking for the image {name}"), error)
 }
 
@@ -215,5 +220,17 @@ mod tests {
             ..DockerCredentials::default()
         };
         assert_eq!(arrive(&credentials), arrives);
+    }
+
+    #[test]
+    fn a_name_that_docker_can_not_read_is_the_recipes_fault() {
+        let error = |status_code, message: &str| Error::DockerResponseServerError {
+            status_code,
+            message: message.to_owned(),
+        };
+        let invalid = error(400, "invalid reference format: must be lowercase");
+        assert!(matches!(looking("A/b", &invalid), Fault::Recipe(_)));
+        let broken = error(500, "layer store is corrupt");
+        assert!(matches!(looking("a/b", &broken), Fault::Infra(_)));
     }
 }

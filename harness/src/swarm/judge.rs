@@ -10,8 +10,8 @@ use std::time::Duration;
 use bollard::models::{ServiceUpdateStatusStateEnum as Update, TaskState};
 
 use super::ended::{newest_error, nowhere_to_run};
-use super::look::{Observation, SeenService};
-use super::memory::{Failure, Memory};
+use super::look::{Observation, SeenService, SeenTask};
+use super::memory::{Failure, Memory, Past};
 use crate::cause::Trouble;
 use crate::fault::Fault;
 use crate::wait::Seconds;
@@ -90,14 +90,7 @@ impl Memory {
         if let Some(Update::ROLLBACK_COMPLETED | Update::ROLLBACK_PAUSED) = service.update
             && now >= UPDATES_SHOW_WITHIN
         {
-            let last = past.failures.last();
-            let cause = last.map_or_else(
-                || newest_error(service).unwrap_or_else(|| "the cause is not known".to_owned()),
-                Failure::text,
-            );
-            let text = format!("{name}: the update was rolled back: {cause}");
-            let trouble = last.map_or_else(|| Trouble::of(&cause), Failure::trouble);
-            return Some(blame(trouble, text));
+            return Some(update_failed(name, "was rolled back", past, service));
         }
         let known = |failure: &Failure| Some((failure.trouble()?, failure.text()));
         if let Some((trouble, text)) = past.failures.iter().find_map(known) {
@@ -112,6 +105,13 @@ impl Memory {
             return Some(Fault::recipe(format!(
                 "{name}: task failed {count} times: {last}"
             )));
+        }
+        if service.update == Some(Update::PAUSED)
+            && service.tasks.iter().any(is_old)
+            && past.since + self.quiet <= now
+        {
+            let what = "is paused and an old task stays";
+            return Some(update_failed(name, what, past, service));
         }
         let stuck = service.tasks.iter().any(nowhere_to_run);
         if stuck && past.since + self.quiet <= now {
@@ -169,10 +169,7 @@ impl Memory {
         if running != goal {
             status.push(format!("{running} of {goal} running"));
         }
-        let old = tasks
-            .iter()
-            .filter(|task| task.state == TaskState::RUNNING && !(task.current && task.runs()))
-            .count();
+        let old = tasks.iter().filter(|task| is_old(task)).count();
         if old > 0 {
             status.push(format!("{old} old still there"));
         }
@@ -211,6 +208,21 @@ impl Memory {
             Fault::Recipe(text)
         })
     }
+}
+
+/// Runs, and is not what is asked for now.
+fn is_old(task: &SeenTask) -> bool {
+    task.state == TaskState::RUNNING && !(task.current && task.runs())
+}
+
+fn update_failed(name: &str, what: &str, past: &Past, service: &SeenService) -> Fault {
+    let last = past.failures.last();
+    let cause = last.map_or_else(
+        || newest_error(service).unwrap_or_else(|| "the cause is not known".to_owned()),
+        Failure::text,
+    );
+    let trouble = last.map_or_else(|| Trouble::of(&cause), Failure::trouble);
+    blame(trouble, format!("{name}: the update {what}: {cause}"))
 }
 
 fn blame(trouble: Option<Trouble>, text: String) -> Fault {

@@ -456,3 +456,21 @@ fn a_task_that_ran_before_need_not_prove_itself_again(
     let verdict = memory.judge(&seen, &wants([("app", 1)]), Duration::ZERO);
     assert_eq!(verdict, expected);
 }
+
+#[test]
+fn a_paused_update_that_leaves_an_old_task_is_given_up_once_nothing_changes() {
+    let end = failed("f", 1, "task: non-zero exit (1)");
+    let tasks = vec![old("o"), end, task("n", TaskState::RUNNING)];
+    let before = stack([("app", service(None, vec![old("o")]))]);
+    let seen = stack([("app", service(Some(Update::PAUSED), tasks))]);
+    let wanted = wants([("app", 1)]);
+    let early = [(0, before.clone()), (5, seen.clone()), (20, seen.clone())];
+    assert!(matches!(after(&early, &wanted), Verdict::NotYet(_)));
+    let late = [(0, before), (5, seen.clone()), (40, seen)];
+    assert_eq!(
+        after(&late, &wanted),
+        Verdict::Never(Fault::recipe(
+            "app: the update is paused and an old task stays: exit 1"
+        ))
+    );
+}

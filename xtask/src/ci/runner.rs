@@ -6,6 +6,7 @@
 use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::Stdio;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -43,8 +44,37 @@ impl Runner {
     }
 }
 
+/// The tests of a run, where they are neither the recipe's own nor those for any recipe: a test
+/// binary of the workspace, as nextest names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedSuite {
+    package: String,
+    test: String,
+}
+
+impl FromStr for NamedSuite {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_name = |name: &str| {
+            name.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+        };
+        match text.split_once("::") {
+            Some((package, test)) if is_name(package) && is_name(test) => Ok(Self {
+                package: package.to_owned(),
+                test: test.to_owned(),
+            }),
+            _ => Err("is not <package>::<test binary>".to_owned()),
+        }
+    }
+}
+
 pub fn start(
     request: &Request,
+    suite: Option<&NamedSuite>,
     site: Option<&Path>,
     workspace: &Path,
     paths: &Paths,
@@ -57,7 +87,7 @@ pub fn start(
     let (from, to) = std::io::pipe().context("making a pipe")?;
     let mut command = Command::new("cargo");
     command
-        .args(arguments(&request.recipe, workspace))
+        .args(arguments(&request.recipe, suite, workspace))
         .current_dir(workspace)
         .env("PATH", place::search_path())
         .env(STATE_VARIABLE, &paths.state)
@@ -89,8 +119,8 @@ pub fn start(
     })
 }
 
-/// The recipe's own crate, or the suite that holds for any recipe.
-pub fn arguments(recipe: &RecipeName, workspace: &Path) -> Vec<String> {
+/// The suite that is named, else the recipe's own crate, else the suite that holds for any recipe.
+pub fn arguments(recipe: &RecipeName, suite: Option<&NamedSuite>, workspace: &Path) -> Vec<String> {
     let own = workspace
         .join("recipes")
         .join(recipe.as_str())
@@ -101,10 +131,15 @@ pub fn arguments(recipe: &RecipeName, workspace: &Path) -> Vec<String> {
         "run".to_owned(),
         "--locked".to_owned(),
     ];
-    if own {
-        arguments.extend(["-p".to_owned(), format!("recipe-{recipe}")]);
-    } else {
-        arguments.extend(["-p", "generic-tests", "--test", "generic"].map(str::to_owned));
-    }
+    let (package, test) = match suite {
+        Some(suite) => (suite.package.clone(), Some(suite.test.as_str())),
+        None if own => (format!("recipe-{recipe}"), None),
+        None => ("generic-tests".to_owned(), Some("generic")),
+    };
+    arguments.extend(["-p".to_owned(), package]);
+    arguments.extend(
+        test.into_iter()
+            .flat_map(|test| ["--test".to_owned(), test.to_owned()]),
+    );
     arguments
 }

@@ -140,11 +140,22 @@ fn with_a_source_any_name_goes() {
 fn a_recipe_without_a_crate_is_tested_by_the_generic_suite() {
     let root = tempdir().unwrap();
     let name = "hedge-doc".parse().unwrap();
-    let shown = |root: &Path| runner::arguments(&name, root).join(" ");
+    let shown = |root: &Path| runner::arguments(&name, None, root).join(" ");
     insta::assert_snapshot!(shown(root.path()), @"nextest run --locked -p generic-tests --test generic");
     fs::create_dir_all(root.path().join("recipes/hedge-doc")).unwrap();
     fs::write(root.path().join("recipes/hedge-doc/Cargo.toml"), "").unwrap();
     insta::assert_snapshot!(shown(root.path()), @"nextest run --locked -p recipe-hedge-doc");
+}
+
+#[test]
+fn a_suite_that_is_named_is_run_whatever_the_recipe_has() {
+    let suite = "generic-tests::known_bad".parse().unwrap();
+    let name = "custom-html".parse().unwrap();
+    let shown = runner::arguments(&name, Some(&suite), &crate::place::workspace()).join(" ");
+    insta::assert_snapshot!(shown, @"nextest run --locked -p generic-tests --test known_bad");
+    for wrong in ["known_bad", "a::b::c", "--x::y", "a::", "a::b c"] {
+        assert!(wrong.parse::<runner::NamedSuite>().is_err(), "{wrong}");
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use results::{Cause, Outcome, Tier};
 use serde_json::{Map, json};
 
-use super::pinned::{Pair, pinned};
+use super::pinned::{Pair, pinned, pinned_by_file};
+use super::ports::held_port;
 use super::prepare::Target;
 use super::{Operation, Run, Stop, facts};
 use crate::data;
@@ -77,7 +78,10 @@ impl<G: Generic> Run<'_, G> {
         let prepared = self.prepared()?;
         let before = self.converged.borrow().clone();
         self.hand_over(&deployment).await?;
-        let converged = self.settle_down(&deployment).await?;
+        let converged = self
+            .settle_down(&deployment)
+            .await
+            .map_err(|fault| held_port(fault, &deployment.compose))?;
         if converged == before {
             let text = "head changes no service: no task was replaced";
             self.journal().note(Some(Tier::Upgrade), text);
@@ -126,6 +130,9 @@ impl<G: Generic> Run<'_, G> {
             Ok::<_, Fault>(target.deployment(&env, &prepared.app)?.compose)
         };
         let now = self.as_the_app_has_it(Some(head))?;
+        if let Some(pin) = now.as_ref().and_then(|now| pinned_by_file(base, now)) {
+            return Err(Fault::usage(pin));
+        }
         // What can't be rendered shows its own fault at the deploy, or did at the base's.
         let (Some(now), Ok(was), Ok(wanted)) = (now, by_default(target), by_default(head)) else {
             return Ok(());

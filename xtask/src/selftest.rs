@@ -1,0 +1,188 @@
+//! `selftest`: cc-ci against recipes of which it is known what has to come of them.
+//!
+//! A checker that never saw a bad recipe proves nothing. Each case of the known-bad catalogue is run
+//! by the program that a user runs, and its verdict, its tier and its whole reason are compared.
+//!
+//! Invariants: any difference is a failure, a bad recipe that passes most of all; so is a case that
+//! never reported, and so is a selftest that ran nothing. What a case left behind is looked for in
+//! Docker itself.
+
+mod compare;
+mod files;
+mod normal;
+mod once;
+mod shown;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use fixtures::known_bad::{self, Case};
+use harness::fault::Fault;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::setup::{self, Ask};
+use crate::{exit, place};
+use once::Place;
+use shown::Ended;
+
+/// What the cases and their proxies are made of.
+const IMAGES: [&str; 3] = [
+    "cc-ci.local/canary:1",
+    "cc-ci.local/canary:2",
+    "cc-ci.local/nginx:1.22.1",
+];
+
+/// Run recipes that are known to be bad, and compare what comes of them with what has to
+#[derive(Debug, Args)]
+pub struct Selftest {
+    /// Those cases only that show the most in the shortest time
+    #[arg(long)]
+    quick: bool,
+    /// These cases only
+    #[arg(long, value_name = "CASE,…", value_delimiter = ',')]
+    only: Vec<String>,
+    /// How many run side by side
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=16))]
+    jobs: u32,
+    /// Don't ask before each step of the set-up
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Selftest {
+    pub fn run(self) -> Result<u8> {
+        let cases = self.cases()?;
+        setup::setup(Ask::from_environment(self.yes))?;
+        for image in IMAGES {
+            fixtures::images::ensure(image, &mut |line| eprintln!("{line}"))?;
+        }
+        let place = Arc::new(self.place()?);
+        once::build_suite(&place)?;
+        let started = Instant::now();
+        let (ended, stopped) = crate::block_on(side_by_side(cases, &place, self.jobs))?;
+        print!("{}", shown::table(&ended, started.elapsed()));
+        let differ = ended.iter().filter(|one| !one.differences.is_empty());
+        let differ = differ.count();
+        print!("{}", shown::differences(&ended, &place));
+        if stopped {
+            return Ok(exit::CANCELLED);
+        }
+        if differ > 0 || ended.is_empty() {
+            println!("What they left to read is in {}", place.state.display());
+            return Ok(exit::FAILED);
+        }
+        fs::remove_dir_all(&place.state)
+            .with_context(|| format!("removing {}", place.state.display()))?;
+        Ok(exit::PASS)
+    }
+
+    /// The cases that are asked for. All are read first: a malformed one is never left out.
+    fn cases(&self) -> Result<Vec<Case>> {
+        let read = known_bad::names().into_iter().map(|name| {
+            let case = known_bad::case(&name)?;
+            Ok::<_, anyhow::Error>((name, case))
+        });
+        let mut all = read.collect::<Result<BTreeMap<_, _>>>()?;
+        let mut cases = Vec::new();
+        if self.only.is_empty() {
+            cases.extend(all.into_values());
+        } else {
+            for name in &self.only {
+                let known = known_bad::case(name);
+                known.map_err(|error| Fault::usage(error.to_string()))?;
+                cases.extend(all.remove(name));
+            }
+        }
+        cases.retain(|case| !self.quick || case.quick);
+        if cases.is_empty() {
+            return Err(Fault::usage("no case is left of those that were asked for").into());
+        }
+        Ok(cases)
+    }
+
+    fn place(&self) -> Result<Place> {
+        let state = harness::site::state_dir()?;
+        let state: PathBuf = state.join("selftest").join(std::process::id().to_string());
+        fs::create_dir_all(&state).with_context(|| format!("making {}", state.display()))?;
+        Ok(Place {
+            state,
+            jobs: self.jobs,
+            program: std::env::current_exe().context("finding this program")?,
+            search_path: place::search_path(),
+            // Nobody else's app has the same name.
+            pr: u64::from(std::process::id()),
+        })
+    }
+}
+
+/// The quick cases, as a part of all tests of the project.
+#[expect(dead_code, reason = "`test` is to call it")]
+pub fn quick() -> Result<u8> {
+    let quick = Selftest {
+        quick: true,
+        only: Vec::new(),
+        jobs: 4,
+        yes: false,
+    };
+    quick.run()
+}
+
+/// Runs all cases, `jobs` at a time. Says also whether it was stopped.
+async fn side_by_side(
+    cases: Vec<Case>,
+    place: &Arc<Place>,
+    jobs: u32,
+) -> Result<(Vec<Ended>, bool)> {
+    // Once asked for, a signal no longer ends this process.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (stop, stopping) = watch::channel(false);
+    let slots = Arc::new(Semaphore::new(jobs as usize));
+    let total = cases.len();
+    let mut runs = JoinSet::new();
+    for case in cases {
+        let (place, slots, stopping) = (Arc::clone(place), Arc::clone(&slots), stopping.clone());
+        runs.spawn(async move {
+            // Closed: the selftest was stopped before this case's turn.
+            let Ok(_slot) = slots.acquire().await else {
+                return None;
+            };
+            let got = once::run(&case, &place, stopping).await;
+            Some(Ended::new(case, got, &place))
+        });
+    }
+    let (mut ended, mut stopped) = (Vec::new(), false);
+    loop {
+        tokio::select! {
+            done = runs.join_next() => match done {
+                None => break,
+                Some(done) => {
+                    if let Some(one) = done.context("a case's own task failed")? {
+                        ended.push(one);
+                        let last = ended.last().expect("one was pushed");
+                        eprintln!("{}", shown::line(last, ended.len(), total));
+                    }
+                }
+            },
+            // A Ctrl-C reaches the runs themselves, a SIGTERM has to be passed on.
+            _ = interrupt.recv() => {
+                stopped = true;
+                slots.close();
+            }
+            _ = terminate.recv() => {
+                stopped = true;
+                slots.close();
+                let _ = stop.send(true);
+            }
+        }
+    }
+    ended.sort_by(|a, b| a.case.name.cmp(&b.case.name));
+    Ok((ended, stopped))
+}
