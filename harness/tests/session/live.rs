@@ -30,6 +30,8 @@ pub struct Live {
     dir: tempfile::TempDir,
     kind: &'static str,
     run_id: RunId,
+    /// A repository in place of the built-in recipe.
+    source: Option<PathBuf>,
     /// Stands for nextest: the session is over when it ends.
     runner: Child,
 }
@@ -47,8 +49,16 @@ impl Live {
             dir: tempfile::tempdir()?,
             kind,
             run_id,
+            source: None,
             runner,
         })
+    }
+
+    /// Of a recipe whose repository is at this path.
+    pub fn of(kind: &'static str, source: PathBuf) -> anyhow::Result<Self> {
+        let mut live = Self::new(kind)?;
+        live.source = Some(source);
+        Ok(live)
     }
 
     pub fn run_id(&self) -> &RunId {
@@ -63,7 +73,11 @@ impl Live {
     pub fn spawn(&self, trial: &str) -> anyhow::Result<Child> {
         let runner = i32::try_from(self.runner.id())?;
         let runner = ProcessId::of(runner).map_or_else(|| "1:0".to_owned(), |id| id.to_string());
-        Ok(Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        if let Some(source) = &self.source {
+            command.env("CCCI_SOURCE", source);
+        }
+        Ok(command
             .args(["--exact", trial, "--nocapture"])
             .env(SUITE, self.kind)
             .env("CCCI_STATE_DIR", self.dir.path())
@@ -204,6 +218,12 @@ impl Live {
     /// Lets a hanging test go on to its end.
     pub fn end_test(&self) -> anyhow::Result<()> {
         Ok(fs::write(self.paths().run.join(crate::suites::END), "")?)
+    }
+
+    /// Whether this host's services have addresses that outlive their tasks.
+    pub fn has_virtual_addresses(&self) -> anyhow::Result<bool> {
+        let swarm = runtime()?.block_on(Swarm::connect())?;
+        Ok(!swarm.needs_dnsrr())
     }
 
     fn domain(&self) -> anyhow::Result<AppDomain> {

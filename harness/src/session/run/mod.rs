@@ -7,6 +7,7 @@ mod backup;
 mod deploy;
 mod environment;
 mod evidence;
+mod platform;
 mod prepare;
 mod queue;
 mod resolve;
