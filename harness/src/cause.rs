@@ -145,6 +145,7 @@ const TABLE: &[(Trouble, &[&[&str]])] = &[
             // Our own deadlines.
             &["the registry said nothing for "],
             &["`docker stack deploy` did not end within "],
+            &["`docker service update` did not end within "],
         ],
     ),
     (

@@ -93,6 +93,9 @@ pub trait Engine: Send + Sync {
     /// the swarm has the new specs, without waiting for tasks.
     async fn deploy(&self, app: &AppSpec, what: &Deployment) -> Result<(), Fault>;
 
+    /// Replaces the tasks of a service by new ones of the same spec, without waiting for them.
+    async fn restart(&self, app: &AppSpec, service: &str) -> Result<(), Fault>;
+
     /// Backs up what the labels of `what` cover: hooks, volumes, paths.
     async fn backup(&self, app: &AppSpec, what: &Deployment) -> Result<Backup, Fault>;
 

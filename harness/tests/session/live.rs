@@ -226,6 +226,12 @@ impl Live {
         Ok(fs::write(self.paths().run.join(crate::suites::END), "")?)
     }
 
+    /// Whether this host's services have addresses that outlive their tasks.
+    pub fn has_virtual_addresses(&self) -> anyhow::Result<bool> {
+        let swarm = runtime()?.block_on(Swarm::connect())?;
+        Ok(!swarm.needs_dnsrr())
+    }
+
     fn domain(&self) -> anyhow::Result<AppDomain> {
         let domain = self
             .events()?

@@ -7,6 +7,7 @@
 mod live;
 mod pinned;
 mod repo_local;
+mod static_front;
 mod stranger;
 mod suites;
 
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     type Test = fn() -> anyhow::Result<()>;
-    let tests: [(&str, Test); 15] = [
+    let tests: [(&str, Test); 16] = [
         (
             "a_backup_that_verifies_on_a_second_try_says_so",
             backup_again,
@@ -44,6 +45,10 @@ fn main() -> ExitCode {
         (
             "a_hook_that_aborts_fails_its_tier_and_spares_the_keeper",
             hook_that_aborts,
+        ),
+        (
+            "a_front_that_asks_a_task_that_is_gone_is_no_statement_about_the_recipe",
+            static_front,
         ),
         (
             "a_killed_keeper_is_an_error_and_its_app_is_reaped",
@@ -270,6 +275,37 @@ fn no_secret_in_any_file() -> anyhow::Result<()> {
         redacted > 2,
         "only {redacted} files say that something was redacted"
     );
+    live.left_nothing()
+}
+
+/// With virtual addresses there is nothing to see. Without, the front asks an address that is gone
+/// after the redeploy, and a restart cures it.
+fn static_front() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    static_front::repository(folder.path())?;
+    let source = folder.path().display().to_string();
+    let live = Live::new("impatient")?.with("CCCI_SOURCE", source);
+    live.passes("1_install::0_deploy")?;
+    if live.has_virtual_addresses()? {
+        live.passes("2_upgrade::0_redeploy")?;
+    } else {
+        live.fails("2_upgrade::0_redeploy")?;
+        live.passes("5_custom::looks")?;
+    }
+    live.passes("7_teardown::leaves_nothing")?;
+    let record = live.record()?;
+    let upgrade = record.tiers.iter().find(|tier| tier.name == Tier::Upgrade);
+    let upgrade = upgrade.context("the tier is not in the record")?;
+    let operation = upgrade.operation.as_ref().context("no operation")?;
+    match &operation.outcome {
+        Outcome::Pass => {}
+        Outcome::Error { reason } => {
+            for text in ["(50", "since its front (app) was restarted", "no IPVS"] {
+                anyhow::ensure!(reason.contains(text), "`{text}` is not in {reason}");
+            }
+        }
+        other => anyhow::bail!("{other:?}"),
+    }
     live.left_nothing()
 }
 

@@ -40,6 +40,9 @@ pub fn of(kind: &str) -> ExitCode {
             .install("is_replaced", aborts)
             .custom("looks", looks),
         "fails" => suite.custom("fails", fails).custom("fails_too", fails),
+        "impatient" => suite
+            .settings(|settings| settings.http_timeout = Duration::from_secs(15))
+            .custom("looks", looks),
         "plain" => suite.custom("looks", looks),
         "hook-aborts" => suite.before_custom(aborts).custom("looks", looks),
         "test-aborts" => suite.custom("looks", aborts),

@@ -107,6 +107,10 @@ impl Engine for Steps {
         unreachable!("no restore within a backup")
     }
 
+    async fn restart(&self, _: &AppSpec, _: &str) -> Result<(), Fault> {
+        unreachable!("a backup restarts nothing")
+    }
+
     async fn remove_stack(&self, _: &AppSpec, _: std::time::Duration) -> Result<(), Fault> {
         unreachable!("no backup removes")
     }

@@ -1,4 +1,4 @@
-//! `docker stack deploy` as a child process.
+//! Docker's client as a child process: `docker stack deploy`, and what else changes a stack.
 //!
 //! Invariants: the child sees only the app's variables and what the client needs to find its
 //! engine; it holds the app's lock, so that a reaper can wait for it or kill it; it does not
@@ -36,10 +36,6 @@ pub async fn deploy(
     variables: &BTreeMap<String, String>,
 ) -> Result<(), Fault> {
     refuse_steering(variables)?;
-    let lock = app
-        .lock
-        .try_clone()
-        .map_err(|error| Fault::infra(format!("passing the app's lock on: {error}")))?;
     let mut command = Command::new("docker");
     command
         .args(["stack", "deploy", "--resolve-image", "never", "--prune"])
@@ -47,10 +43,45 @@ pub async fn deploy(
     for file in &files.compose {
         command.arg("-c").arg(file);
     }
+    command.arg(app.stack.as_str()).env_clear().envs(variables);
+    match run(app, command, "docker stack deploy").await? {
+        None => Ok(()),
+        Some(failure) => Err(failure.fault(&format!("deploying {}", app.stack))),
+    }
+}
+
+/// Replaces the tasks of a service by new ones of the same spec.
+pub async fn restart(app: &AppSpec, service: &str) -> Result<(), Fault> {
+    let mut command = Command::new("docker");
     command
-        .arg(app.stack.as_str())
-        .env_clear()
-        .envs(variables)
+        .args(["service", "update", "--force", "--detach", "--quiet"])
+        .arg("--no-resolve-image")
+        .arg(app.stack.object(service))
+        .env_clear();
+    match run(app, command, "docker service update").await? {
+        None => Ok(()),
+        Some(failure) => Err(failure.fault(&format!("restarting {service}"))),
+    }
+}
+
+/// What a client that failed said, and how it ended.
+struct Failure {
+    program: &'static str,
+    said: String,
+    status: String,
+}
+
+/// Runs Docker's client to its end. None: it did what it was asked for.
+async fn run(
+    app: &AppSpec,
+    mut command: Command,
+    program: &'static str,
+) -> Result<Option<Failure>, Fault> {
+    let lock = app
+        .lock
+        .try_clone()
+        .map_err(|error| Fault::infra(format!("passing the app's lock on: {error}")))?;
+    command
         .envs(
             CLIENTS
                 .iter()
@@ -64,7 +95,7 @@ pub async fn deploy(
         .preserved_fds(vec![lock]);
     let mut child = command
         .spawn()
-        .map_err(|error| Fault::infra(format!("starting `docker stack deploy`: {error}")))?;
+        .map_err(|error| Fault::infra(format!("starting `{program}`: {error}")))?;
     let group = child.id();
     let stderr = child.stderr.take().expect("standard error is piped");
     let mut said = Vec::new();
@@ -76,26 +107,23 @@ pub async fn deploy(
     let status = match tokio::time::timeout(DEPLOY_WITHIN, run).await {
         Ok(Ok(status)) => status,
         Ok(Err(error)) => {
-            return Err(Fault::infra(format!(
-                "waiting for `docker stack deploy`: {error}"
-            )));
+            return Err(Fault::infra(format!("waiting for `{program}`: {error}")));
         }
         Err(_) => {
             if let Some(group) = group {
                 let _ = killpg(Pid::from_raw(group.cast_signed()), Signal::SIGKILL);
             }
             return Err(Fault::infra(format!(
-                "`docker stack deploy` did not end within {} s",
+                "`{program}` did not end within {} s",
                 DEPLOY_WITHIN.as_secs()
             )));
         }
     };
-    if status.success() {
-        Ok(())
-    } else {
-        let said = String::from_utf8_lossy(&said);
-        Err(fault(&app.stack.to_string(), &said, &status.to_string()))
-    }
+    Ok((!status.success()).then(|| Failure {
+        program,
+        said: String::from_utf8_lossy(&said).into_owned(),
+        status: status.to_string(),
+    }))
 }
 
 /// A recipe's variables may not decide which engine is spoken to, or what the client loads.
@@ -122,44 +150,57 @@ fn refuse_steering(variables: &BTreeMap<String, String>) -> Result<(), Fault> {
     }
 }
 
-/// What the client said, as a fault.
-fn fault(stack: &str, said: &str, status: &str) -> Fault {
-    let line = said
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .filter(|line| {
-            // What the client tells of its progress comes on standard output, its advice here.
-            const ADVICE: [&str; 3] = [
-                "Since --detach=false",
-                "In a future release, --detach=false",
-                "Ignoring ",
-            ];
-            !ADVICE.iter().any(|advice| line.starts_with(advice))
-        })
-        .collect::<Vec<_>>()
-        .join("; ");
-    let mut text = format!("deploying {stack}: ");
-    text.push_str(&line);
-    // What a client said before it was killed is not why it failed.
-    if line.is_empty() || status.starts_with("signal: ") {
-        let separator = if line.is_empty() { "" } else { "; " };
-        text.push_str(&format!(
-            "{separator}`docker stack deploy` ended with {status}"
-        ));
-    }
-    if line.contains("only updates to Labels are allowed") {
-        text.push_str(
+impl Failure {
+    fn fault(&self, doing: &str) -> Fault {
+        let Self {
+            program,
+            said,
+            status,
+        } = self;
+        let line = said
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .filter(|line| {
+                // What the client tells of its progress comes on standard output, its advice here.
+                const ADVICE: [&str; 3] = [
+                    "Since --detach=false",
+                    "In a future release, --detach=false",
+                    "Ignoring ",
+                ];
+                !ADVICE.iter().any(|advice| line.starts_with(advice))
+            })
+            .collect::<Vec<_>>()
+            .join("; ");
+        let mut text = format!("{doing}: ");
+        text.push_str(&line);
+        // What a client said before it was killed is not why it failed.
+        if line.is_empty() || status.starts_with("signal: ") {
+            let separator = if line.is_empty() { "" } else { "; " };
+            text.push_str(&format!("{separator}`{program}` ended with {status}"));
+        }
+        if line.contains("only updates to Labels are allowed") {
+            text.push_str(
             " (the file of a config or secret changed and its name did not: raise its version in \
              `abra.sh`)",
         );
+        }
+        cause::recipe_unless_known(text)
     }
-    cause::recipe_unless_known(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn fault(said: &str, status: &str) -> Fault {
+        let failure = Failure {
+            program: "docker stack deploy",
+            said: said.to_owned(),
+            status: status.to_owned(),
+        };
+        failure.fault("deploying x")
+    }
 
     #[rstest::rstest]
     #[case::daemon(
@@ -180,7 +221,7 @@ mod tests {
         true
     )]
     fn what_the_client_says_tells_whose_fault_it_is(#[case] said: &str, #[case] recipe: bool) {
-        let fault = fault("x", said, "exit status: 1");
+        let fault = fault(said, "exit status: 1");
         assert_eq!(matches!(fault, Fault::Recipe(_)), recipe, "{fault:?}");
     }
 
@@ -189,18 +230,17 @@ mod tests {
         let said = "Since --detach=false was not specified, tasks will be created in the \
             background.\nIn a future release, --detach=false will become the default.\nno space \
             here\n";
-        let fault = fault("x", said, "exit status: 1");
+        let fault = fault(said, "exit status: 1");
         assert_eq!(fault, Fault::recipe("deploying x: no space here"));
     }
 
     #[test]
     fn a_killed_client_is_no_fault_of_the_recipe() {
-        let fault = super::fault("x", "", "signal: 9 (SIGKILL)");
         assert_eq!(
-            fault,
+            fault("", "signal: 9 (SIGKILL)"),
             Fault::infra("deploying x: `docker stack deploy` ended with signal: 9 (SIGKILL)")
         );
-        let fault = super::fault("x", "services.app", "signal: 9 (SIGKILL)");
+        let fault = fault("services.app", "signal: 9 (SIGKILL)");
         assert!(matches!(fault, Fault::Infra(_)), "{fault:?}");
     }
 

@@ -69,6 +69,10 @@ impl Engine for StackEngine {
         deploy::deploy(app, &files, &what.variables).await
     }
 
+    async fn restart(&self, app: &AppSpec, service: &str) -> Result<(), Fault> {
+        deploy::restart(app, service).await
+    }
+
     async fn backup(&self, app: &AppSpec, what: &Deployment) -> Result<Backup, Fault> {
         backup::backup(self, self.data.as_ref(), app, what).await
     }

@@ -8,6 +8,7 @@ mod deploy;
 mod environment;
 mod evidence;
 mod pinned;
+mod platform;
 mod ports;
 mod prepare;
 mod queue;

@@ -100,7 +100,7 @@ impl<G: Generic> Run<'_, G> {
             return Err(Fault::recipe(text).into());
         }
         self.now_live(head);
-        self.answers(&deployment).await?;
+        self.answers_again(&deployment).await?;
         let volumes = self.mounted().await?;
         Ok(facts([
             ("commit", json!(head.commit)),
