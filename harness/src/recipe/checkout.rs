@@ -3,12 +3,14 @@
 //! Invariants: whatever was asked for is resolved to a full sha before anything else; each commit
 //! has a folder of its own, so nothing ever moves under anybody; the source is never written to.
 
+mod check;
 mod error;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::check::{link_out, ref_name};
 pub use self::error::CheckoutError;
 use super::git::{Git, GitError};
 use super::source::Source;
@@ -46,7 +48,7 @@ impl Checkout {
         dir: &Path,
     ) -> Result<Self, CheckoutError> {
         if let Some(asked) = requested {
-            check_ref_name(asked)?;
+            ref_name(asked)?;
         }
         let write = |source| CheckoutError::Write {
             path: dir.to_owned(),
@@ -128,7 +130,7 @@ impl Checkout {
 
     /// The commit that a name stands for.
     pub async fn resolve(&self, asked: &str) -> Result<CommitSha, CheckoutError> {
-        check_ref_name(asked)?;
+        ref_name(asked)?;
         if let Some(commit) = self.refs.get(asked) {
             return Ok(commit.clone());
         }
@@ -342,52 +344,6 @@ impl Checkout {
         names.truncate(3);
         names
     }
-}
-
-/// A link below `files` that does not lead to something below it: what reads the recipe's files must
-/// not read the host's. One that leads nowhere may lead out tomorrow.
-fn link_out(files: &Path) -> std::io::Result<Option<PathBuf>> {
-    let root = files.canonicalize()?;
-    let mut folders = vec![root.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder)? {
-            let entry = entry?;
-            let what = entry.file_type()?;
-            if what.is_dir() {
-                folders.push(entry.path());
-            } else if what.is_symlink() {
-                let inside = entry
-                    .path()
-                    .canonicalize()
-                    .is_ok_and(|to| to.starts_with(&root));
-                if !inside {
-                    let path = entry.path();
-                    return Ok(Some(path.strip_prefix(&root).unwrap_or(&path).to_owned()));
-                }
-            }
-        }
-    }
-    Ok(None)
-}
-
-/// The longest name of a ref that is asked for: git keeps them as names of files.
-const LONGEST_REF: usize = 500;
-
-fn check_ref_name(text: &str) -> Result<(), CheckoutError> {
-    let hostile = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
-    if text.len() > LONGEST_REF {
-        let shown: String = text.chars().take(40).collect();
-        return Err(CheckoutError::RefName(format!("{shown}…")));
-    }
-    if text.is_empty()
-        || text.starts_with('-')
-        || text.contains("..")
-        || text.contains("@{")
-        || text.contains(hostile)
-    {
-        return Err(CheckoutError::RefName(text.to_owned()));
-    }
-    Ok(())
 }
 
 fn refused(source: &Source, error: GitError) -> CheckoutError {
