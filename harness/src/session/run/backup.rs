@@ -9,7 +9,7 @@ use crate::data::{self, Mounted, Seeded};
 use crate::engine::{Backup, Deployment};
 use crate::fault::Fault;
 use crate::recipe::compose::BackupPlan;
-use crate::snapshot::{Helper, Selection, Volumes};
+use crate::snapshot::{Selection, Volumes};
 use crate::suite::{Generic, Hook};
 use crate::swarm;
 
@@ -154,30 +154,12 @@ impl<G: Generic> Run<'_, G> {
 
     pub(super) fn volumes(&self) -> Result<Volumes, Fault> {
         let prepared = self.prepared()?;
-        Ok(volumes(
+        Ok(Volumes::of_app(
             &prepared.swarm,
-            &prepared.app,
+            &prepared.app.domain,
             &prepared.site.edge_image,
             &self.paths.private,
         ))
-    }
-}
-
-/// Access to the app's volumes; a helper container, where one is needed, bears the app's name.
-pub fn volumes(
-    swarm: &crate::swarm::Swarm,
-    app: &crate::engine::AppSpec,
-    image: &str,
-    exchange: &std::path::Path,
-) -> Volumes {
-    Volumes::Docker {
-        docker: swarm.docker().clone(),
-        helper: Helper {
-            image: image.to_owned(),
-            name_prefix: app.stack.object("cc-ci-helper"),
-            labels: [("cc-ci.app".to_owned(), app.domain.to_string())].into(),
-            exchange: exchange.to_owned(),
-        },
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use results::Tier;
 
-use super::backup::volumes;
 use super::{Run, Stop};
 use crate::edge::authority::Authority;
 use crate::edge::{Edge, EdgeSpec, routes};
@@ -20,6 +19,7 @@ use crate::session::janitor;
 use crate::session::locks::{Held, Registration, Registry};
 use crate::session::protocol::AppView;
 use crate::site::Site;
+use crate::snapshot::Volumes;
 use crate::suite::{Generic, Hook};
 use crate::swarm::{self, Swarm};
 
@@ -147,7 +147,7 @@ impl<G: Generic> Run<'_, G> {
         self.created += 1;
         let view = self.first_view(&site, &app, &head, authority);
         *self.shared.view.borrow_mut() = Some(view);
-        let volumes = volumes(&swarm, &app, &site.edge_image, &self.paths.private);
+        let volumes = Volumes::of_app(&swarm, &domain, &site.edge_image, &self.paths.private);
         let snapshots = Snapshots::open(&self.paths.private.join("snapshots"), volumes)?;
         let work_dir = self.paths.private.join("deploy");
         let engine = StackEngine::new(swarm.clone(), work_dir, Arc::new(snapshots));
