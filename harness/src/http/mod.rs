@@ -16,7 +16,7 @@ use reqwest::{Method, RequestBuilder};
 use serde::Serialize;
 
 pub use answer::{Answer, HttpError};
-pub use ready::connects;
+pub use ready::{connects, retry_server_errors};
 
 use crate::recipe::AppDomain;
 
