@@ -1,6 +1,6 @@
 //! Looks at markers again, and says in words what is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Finding, Marker, MarkerKind, Seeded, by_volume, parsed};
 use crate::fault::Fault;
@@ -109,6 +109,26 @@ pub async fn prove_undone(volumes: &Volumes, seeded: &Seeded) -> Result<Vec<Find
         })
     })
     .await
+}
+
+/// What was added after the backup and is still there after the restore: worth a note.
+pub async fn added_and_left(volumes: &Volumes, seeded: &Seeded) -> Result<Option<String>, Fault> {
+    let left = examine(volumes, seeded, &BTreeMap::new(), async |volume, marker| {
+        let MarkerKind::Added { added: true } = marker.kind else {
+            return Ok(None);
+        };
+        Ok(read(volume, marker).await?.map(|_| String::new()))
+    })
+    .await?;
+    let volumes: BTreeSet<&str> = left.iter().map(|found| found.volume.as_str()).collect();
+    if volumes.is_empty() {
+        return Ok(None);
+    }
+    let volumes: Vec<_> = volumes.into_iter().collect();
+    Ok(Some(format!(
+        "a file that was added after the backup is still there after the restore, which overwrites and never wipes: {}",
+        volumes.join(", ")
+    )))
 }
 
 /// Asks `look` for each marker what is wrong with it.

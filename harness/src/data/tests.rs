@@ -18,8 +18,9 @@ fn setup() -> Setup {
     }
 }
 
-fn mount(volume: &str, target: &str) -> Mounted {
-    Mounted {
+fn mount(volume: &str, target: &str) -> MountedVolume {
+    MountedVolume {
+        anonymous: false,
         volume: volume.to_owned(),
         key: Some(volume.trim_start_matches("x_").to_owned()),
         service: "app".to_owned(),
@@ -52,24 +53,31 @@ fn texts(findings: &[Finding]) -> String {
 }
 
 #[tokio::test]
-async fn only_local_writable_volumes_are_seeded_once() {
+async fn only_local_writable_volumes_are_seeded_once_and_others_are_noted() {
     let setup = setup();
+    std::fs::create_dir(setup.folder.path().join("x_far")).unwrap();
+    let read_only = |mount| MountedVolume {
+        read_only: true,
+        ..mount
+    };
     let mounts = [
+        read_only(mount("x_content", "/0")),
         mount("x_content", "/a"),
         mount("x_content", "/again"),
-        Mounted {
-            read_only: true,
-            ..mount("x_db", "/b")
-        },
-        Mounted {
+        read_only(mount("x_db", "/b")),
+        MountedVolume {
             driver: "nfs".to_owned(),
-            ..mount("x_db", "/c")
+            ..mount("x_far", "/c")
         },
     ];
     let seeded = seed(&setup.volumes, &mounts, &[]).await.unwrap();
-    assert_eq!(seeded.markers.len(), 2);
     assert_eq!(names(&setup.folder.path().join("x_content")).len(), 2);
     assert!(names(&setup.folder.path().join("x_db")).is_empty());
+    assert!(names(&setup.folder.path().join("x_far")).is_empty());
+    insta::assert_snapshot!(seeded.notes.join("\n"), @r"
+    volume `db` at /b (service app): it is mounted read-only, so cc-ci writes nothing there, and nothing proves that it keeps its content
+    volume `far` at /c (service app): its driver is `nfs`, so cc-ci writes nothing there, and nothing proves that it keeps its content
+    ");
     clean(&setup.volumes, &seeded).await.unwrap();
     assert!(names(&setup.folder.path().join("x_content")).is_empty());
 }
@@ -166,8 +174,8 @@ async fn restore_that_does_nothing_is_red() {
     assert_eq!(prove_mutated(&setup.volumes, &seeded).await.unwrap(), []);
     let found = prove_undone(&setup.volumes, &seeded).await.unwrap();
     insta::assert_snapshot!(texts(&found), @r"
-    volume `content` at /a (service app): the restore did not undo the change that cc-ci made to a file after the backup
-    volume `content` at /a (service app): the restore did not bring back the file that cc-ci deleted after the backup
+    volume `content` at /a (service app), in `dump`: the restore did not undo the change that cc-ci made to a file after the backup
+    volume `content` at /a (service app), in `dump`: the restore did not bring back the file that cc-ci deleted after the backup
     volume `content` at /a (service app): the restore did not undo the change that cc-ci made to `late.sql` after the backup
     ");
 }
@@ -176,7 +184,6 @@ async fn restore_that_does_nothing_is_red() {
 async fn restore_that_overwrites_is_green_and_added_files_may_stay() {
     let setup = setup();
     let seeded = mutated(&setup).await;
-    std::fs::write(setup.folder.path().join("x_content/added"), "new").unwrap();
     copy(
         &setup.folder.path().join("backup"),
         &setup.folder.path().join("x_content"),
@@ -186,7 +193,11 @@ async fn restore_that_overwrites_is_green_and_added_files_may_stay() {
         prove_mutated(&setup.volumes, &seeded).await.unwrap().len(),
         3
     );
+    let left = added_and_left(&setup.volumes, &seeded).await.unwrap();
+    insta::assert_snapshot!(left.unwrap(), @"a file that was added after the backup is still there after the restore, which overwrites and never wipes: x_content");
     clean(&setup.volumes, &seeded).await.unwrap();
+    let left = added_and_left(&setup.volumes, &seeded).await.unwrap();
+    assert_eq!(left, None);
     assert!(names(&setup.folder.path().join("x_content/dump")).is_empty());
     assert!(names(&setup.folder.path().join("x_db")).is_empty());
 }
@@ -218,7 +229,8 @@ async fn a_volume_outside_the_backup_is_not_mutated() {
             .collect(),
         notes: Vec::new(),
     };
-    assert_eq!(database.markers.len(), 2);
+    let contents = database.markers.iter().filter_map(Marker::content);
+    assert_eq!(contents.count(), 2);
     let none = BTreeMap::new();
     let found = prove_present(&setup.volumes, &database, "before", &none);
     assert_eq!(found.await.unwrap(), []);

@@ -237,6 +237,13 @@ impl<'a, G: Generic> Run<'a, G> {
         }
     }
 
+    /// Whether the recipe has that hook, in a place that counts here.
+    fn has_hook(&self, hook: Hook) -> Result<bool, Fault> {
+        let tree = &self.prepared()?.head.tree;
+        let repo_local = approved_hook(tree, &self.request.recipe, hook)?;
+        Ok(repo_local.is_some() || self.suite.hooks.contains_key(&hook))
+    }
+
     async fn repo_local_hook(&self, path: &Path) -> Result<Outcome, Fault> {
         let prepared = self.prepared()?;
         let around = Surroundings {

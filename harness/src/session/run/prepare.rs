@@ -229,7 +229,6 @@ impl<G: Generic> Run<'_, G> {
             http_timeout: settings.http_timeout.as_secs(),
             test_timeout: site.limits.test_seconds,
             helper_image: site.edge_image.clone(),
-            renamed_volumes: settings.renamed_volumes.clone(),
             state: BTreeMap::new(),
         }
     }
