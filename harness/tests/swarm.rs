@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's own helpers panic like a test")]
 
+#[path = "swarm/restores.rs"]
+mod restores;
 #[path = "swarm/stand.rs"]
 mod stand;
 

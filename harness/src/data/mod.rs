@@ -27,7 +27,7 @@ use crate::snapshot::{InnerPath, Kind, MARKER_PREFIX, Selection, Volume, Volumes
 use crate::swarm::MountedVolume;
 
 pub use moves::{Moves, moves};
-pub use prove::{added_and_left, prove_mutated, prove_present, prove_undone};
+pub use prove::{after_restore, prove_mutated, prove_present, prove_undone};
 
 /// What was written where.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -66,6 +66,9 @@ pub enum MarkerKind {
     /// A labelled path that is, or may become, a file of the app: its checksums before and after
     /// the mutation, where it was mutated.
     Existing { mutated: Option<Checksums> },
+    /// A labelled path where nothing was when the mutation came, as where a hook behind the backup
+    /// takes the dump away; `back`: it was a file after the restore.
+    TakenAway { back: bool },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,18 +185,24 @@ impl Marker {
             MarkerKind::Changed { content, .. } | MarkerKind::Deleted { content, .. } => {
                 Some(content)
             }
-            MarkerKind::Added { .. } | MarkerKind::Existing { .. } => None,
+            MarkerKind::Added { .. }
+            | MarkerKind::Existing { .. }
+            | MarkerKind::TakenAway { .. } => None,
         }
     }
 
     fn is_ours(&self) -> bool {
-        !matches!(self.kind, MarkerKind::Existing { .. })
+        !matches!(
+            self.kind,
+            MarkerKind::Existing { .. } | MarkerKind::TakenAway { .. }
+        )
     }
 
     /// In a way that a restore has to undo.
     fn is_mutated(&self) -> bool {
         match &self.kind {
             MarkerKind::Added { .. } => false,
+            MarkerKind::TakenAway { back } => *back,
             MarkerKind::Changed { changed, .. } => changed.is_some(),
             MarkerKind::Deleted { deleted, .. } => *deleted,
             MarkerKind::Existing { mutated } => mutated.is_some(),
@@ -293,18 +302,19 @@ async fn mutate_volume(
                 volume.write(&path, content().as_bytes()).await?;
                 *added = true;
             }
-            MarkerKind::Existing { mutated } => {
-                if volume.kind(&path).await? == Kind::File {
+            MarkerKind::Existing { mutated } => match volume.kind(&path).await? {
+                Kind::File => {
                     let before = volume.checksum(&path).await?;
                     volume.append(&path, content().as_bytes()).await?;
                     let after = volume.checksum(&path).await?;
                     *mutated = Some(Checksums { before, after });
-                } else {
-                    notes.push(format!(
-                        "{place}: `{path}` is no file after the backup, so that nothing proves its restore"
-                    ));
                 }
-            }
+                Kind::Missing => marker.kind = MarkerKind::TakenAway { back: false },
+                Kind::Directory | Kind::Other => notes.push(format!(
+                    "{place}: `{path}` is no file after the backup, so that nothing proves its restore"
+                )),
+            },
+            MarkerKind::TakenAway { .. } => {}
         }
     }
     Ok(())

@@ -119,7 +119,7 @@ async fn lost_data_are_found_by_name() {
         .await
         .unwrap();
     insta::assert_snapshot!(texts(&found), @r"
-    volume `content` at /usr/share/nginx/html (service app): the file that cc-ci wrote before the upgrade is gone
+    volume `content` at /usr/share/nginx/html (service app): the file that cc-ci wrote before the upgrade is gone (nothing is there)
     volume `content` at /usr/share/nginx/html (service app): the file that cc-ci wrote before the upgrade has other content now
     volume `db` at /data (service app): the volume x_db is gone, and its data with it
     ");
@@ -140,6 +140,16 @@ async fn a_renamed_volume_is_looked_at_under_its_new_name() {
     let renamed = BTreeMap::from([(old, new)]);
     let found = prove_present(&setup.volumes, &seeded, "before the upgrade", &renamed);
     assert_eq!(found.await.unwrap(), []);
+
+    let new = setup.folder.path().join("y_content");
+    std::fs::remove_file(new.join(&names(&new)[0])).unwrap();
+    for name in ["f", "e", "d", "c", "b", "a"] {
+        std::fs::write(new.join(name), "").unwrap();
+    }
+    let found = prove_present(&setup.volumes, &seeded, "before the upgrade", &renamed)
+        .await
+        .unwrap();
+    insta::assert_snapshot!(texts(&found), @"volume `content` at /a (service app): volume y_content is there now, and the file that cc-ci wrote before the upgrade is not in it (there is: a, b, c, d, e, …)");
 }
 
 /// A volume with a labelled directory and a labelled file, another that no backup covers.
@@ -183,7 +193,7 @@ async fn restore_that_does_nothing_is_red() {
 #[tokio::test]
 async fn restore_that_overwrites_is_green_and_added_files_may_stay() {
     let setup = setup();
-    let seeded = mutated(&setup).await;
+    let mut seeded = mutated(&setup).await;
     copy(
         &setup.folder.path().join("backup"),
         &setup.folder.path().join("x_content"),
@@ -193,13 +203,35 @@ async fn restore_that_overwrites_is_green_and_added_files_may_stay() {
         prove_mutated(&setup.volumes, &seeded).await.unwrap().len(),
         3
     );
-    let left = added_and_left(&setup.volumes, &seeded).await.unwrap();
-    insta::assert_snapshot!(left.unwrap(), @"a file that was added after the backup is still there after the restore, which overwrites and never wipes: x_content");
+    let notes = after_restore(&setup.volumes, &mut seeded).await.unwrap();
+    insta::assert_snapshot!(notes.join("\n"), @"a file that was added after the backup is still there after the restore, which overwrites and never wipes: volume `content`");
     clean(&setup.volumes, &seeded).await.unwrap();
-    let left = added_and_left(&setup.volumes, &seeded).await.unwrap();
-    assert_eq!(left, None);
+    let notes = after_restore(&setup.volumes, &mut seeded).await.unwrap();
+    assert_eq!(notes.len(), 0, "{notes:?}");
     assert!(names(&setup.folder.path().join("x_content/dump")).is_empty());
     assert!(names(&setup.folder.path().join("x_db")).is_empty());
+}
+
+#[tokio::test]
+async fn a_dump_that_hooks_take_away_proves_by_its_return() {
+    let setup = setup();
+    let mounts = [mount("x_content", "/a")];
+    let covered = [cover("x_content", &["dump.sql"])];
+    let mut seeded = seed(&setup.volumes, &mounts, &covered).await.unwrap();
+    mutate(&setup.volumes, &mut seeded).await.unwrap();
+    let notes = after_restore(&setup.volumes, &mut seeded).await.unwrap();
+    insta::assert_snapshot!(notes.join("\n"), @"volume `content` at /a (service app): `dump.sql` is there neither after the backup nor after the restore, so that no file proves it; hooks may take it away each time, and then the recipe's own tests can prove it");
+    assert!(!seeded.proves_restore());
+
+    std::fs::write(
+        setup.folder.path().join("x_content/dump.sql"),
+        "create table",
+    )
+    .unwrap();
+    let notes = after_restore(&setup.volumes, &mut seeded).await.unwrap();
+    assert_eq!(notes.len(), 0, "{notes:?}");
+    assert!(seeded.proves_restore());
+    assert_eq!(prove_undone(&setup.volumes, &seeded).await.unwrap(), []);
 }
 
 #[tokio::test]

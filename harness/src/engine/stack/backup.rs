@@ -139,6 +139,12 @@ async fn run(
     if output.code == 0 {
         return Ok(());
     }
+    // What Docker says where it can't start a command comes in place of the command's own words.
+    if output.stdout.contains("exec: \"/bin/sh\"") {
+        return Err(Fault::recipe(format!(
+            "{name} of {service} can't run: hooks are run by /bin/sh, and the service's image has none"
+        )));
+    }
     Err(Fault::recipe(format!(
         "{name} of {service} ended with exit {}: {}",
         output.code,

@@ -130,7 +130,7 @@ impl<G: Generic> Run<'_, G> {
             .restore(&prepared.app, &deployment, &made.snapshot)
             .await?;
         self.come_to_rest(&deployment).await?;
-        if let Some(note) = data::added_and_left(&volumes, &markers).await? {
+        for note in data::after_restore(&volumes, &mut markers).await? {
             self.journal().note(Some(Tier::Restore), note);
         }
         Ok(facts([
