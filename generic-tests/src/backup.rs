@@ -22,11 +22,19 @@ pub async fn is_not_empty(app: &App) -> TestResult {
         backup.files > 0,
         "the snapshot holds no file of the app's own; if the app keeps none at first, a `before_backup` hook makes one"
     );
+    // A dump that somebody names is there to have something in it.
+    let empty: Vec<String> = backup
+        .paths
+        .iter()
+        .filter(|path| path.is_file && path.bytes == 0)
+        .map(|path| format!("`{}` of volume `{}`", path.path, path.key))
+        .collect();
     ensure!(
-        backup.bytes > 0,
-        "the snapshot holds {} files and not one byte",
-        backup.files
+        empty.is_empty(),
+        "the backup labels name what is empty in the snapshot: {}",
+        empty.join(", ")
     );
+    ensure!(backup.bytes > 0, "no file in the snapshot has any content");
     Ok(())
 }
 

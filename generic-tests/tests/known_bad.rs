@@ -10,6 +10,7 @@ use fixtures::catalogue::CatalogueError;
 use fixtures::known_bad::{self, Case, Hook, Test};
 use generic_tests::Suite;
 use harness::fault::Fault;
+use harness::http::retry_server_errors;
 use harness::recipe::RecipeName;
 use harness::session::request::recipe_from_environment;
 use harness::suite::{App, TestResult, list_nothing, refuse};
@@ -36,16 +37,22 @@ fn main() -> ExitCode {
 fn suite(recipe: RecipeName, case: &Case) -> Suite {
     let mut suite = Suite::of(recipe).settings(|settings| {
         settings.http_timeout = Duration::from_secs(case.suite.http_seconds);
+        settings.ephemeral.clone_from(&case.suite.ephemeral);
+        settings
+            .renamed_volumes
+            .clone_from(&case.suite.renamed_volumes);
     });
     for hook in &case.suite.hooks {
         suite = match hook {
             Hook::HoldVolume => suite.before_install(hold_volume),
             Hook::Neighbour => suite.before_install(neighbour),
+            Hook::VerifyDump => suite.backup_verify(verify_dump),
         };
     }
     for test in &case.suite.tests {
         suite = match test {
             Test::OnlyItselfAnswers => suite.custom("only_itself_answers", only_itself_answers),
+            Test::WritesAfterRestore => suite.restore("app_accepts_writes", app_accepts_writes),
         };
     }
     suite
@@ -88,4 +95,27 @@ async fn only_itself_answers(app: &App) -> TestResult {
         ensure!(text.contains(" as app on "), "another answered: {text}");
     }
     Ok(())
+}
+
+async fn verify_dump(app: &App) -> TestResult {
+    let dump = app.exec("db", &["cat", "/db/dump.sql"]).await?;
+    ensure!(dump.code == 0, "there is no dump: {}", dump.stderr.trim());
+    let last = dump.stdout.lines().last().unwrap_or_default();
+    ensure!(
+        last == "-- end",
+        "the dump is cut: its last line is `{last}`, and not `-- end`"
+    );
+    Ok(())
+}
+
+async fn app_accepts_writes(app: &App) -> TestResult {
+    let within = Duration::from_secs(10);
+    retry_server_errors("the app takes a file", within, async || {
+        let url = app.url("/files/after-restore");
+        app.http().put(&url, "new").await?.expect_status(201)?;
+        let kept = app.http().get(&url).await?.expect_status(200)?;
+        ensure!(kept.text() == "new", "{url} was written and is not there");
+        Ok(())
+    })
+    .await
 }

@@ -10,6 +10,8 @@ mod evidence;
 mod images;
 #[path = "swarm/registry.rs"]
 mod registry;
+#[path = "swarm/restores.rs"]
+mod restores;
 #[path = "swarm/stand.rs"]
 mod stand;
 

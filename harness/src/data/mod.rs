@@ -6,35 +6,28 @@
 //! [`Seeded`]: ask [`Seeded::proves_restore`] and say so.
 //!
 //! Markers go only into local, writable volumes that a running task mounts: in another one they
-//! would stop Docker's copy of the image's files. A labelled path that is a file holds no marker:
-//! the file itself is changed.
+//! would stop Docker's copy of the image's files; a note says which are left out. A labelled path
+//! that is a file holds no marker: the file itself is changed. A file that is added after the
+//! backup may stay: a restore overwrites and never wipes.
+//!
+//! What an upgrade did to the places of volumes is [`moves`].
 //!
 //! This room must not know: engines, tiers, verdicts.
 
+mod moves;
 mod prove;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::snapshot::{InnerPath, Kind, MARKER_PREFIX, Selection, Volume, Volumes};
+use crate::swarm::MountedVolume;
 
-pub use prove::{prove_mutated, prove_present, prove_undone};
-
-/// A volume as a running task mounts it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mounted {
-    /// Full name.
-    pub volume: String,
-    /// Key in the compose file, where it is known.
-    pub key: Option<String>,
-    pub service: String,
-    pub target: String,
-    pub read_only: bool,
-    pub driver: String,
-}
+pub use moves::{Moves, moves};
+pub use prove::{after_restore, prove_mutated, prove_present, prove_undone};
 
 /// What was written where.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -68,9 +61,14 @@ pub enum MarkerKind {
     },
     /// A file of ours that the mutation deletes.
     Deleted { content: String, deleted: bool },
+    /// A file of ours that the mutation adds where there was none.
+    Added { added: bool },
     /// A labelled path that is, or may become, a file of the app: its checksums before and after
     /// the mutation, where it was mutated.
     Existing { mutated: Option<Checksums> },
+    /// A labelled path where nothing was when the mutation came, as where a hook behind the backup
+    /// takes the dump away; `back`: it was a file after the restore.
+    TakenAway { back: bool },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,21 +107,47 @@ impl Seeded {
 /// `covered` names by paths.
 pub async fn seed(
     volumes: &Volumes,
-    mounts: &[Mounted],
+    mounts: &[MountedVolume],
     covered: &[Selection],
 ) -> Result<Seeded, Fault> {
     let mut seeded = Seeded::default();
-    let mut seen = BTreeSet::new();
+    let mut by_volume = BTreeMap::<&str, Vec<&MountedVolume>>::new();
     for mount in mounts {
-        if mount.read_only || mount.driver != "local" || !seen.insert(&mount.volume) {
+        by_volume.entry(&mount.volume).or_default().push(mount);
+    }
+    for mounts in by_volume.into_values() {
+        let usable = |mount: &&&MountedVolume| !mount.read_only && mount.driver == "local";
+        let Some(mount) = mounts.iter().find(usable) else {
+            seeded
+                .notes
+                .extend(mounts.first().map(|mount| not_written(mount)));
             continue;
-        }
+        };
         let volume = volumes.open(&mount.volume).await?;
         let done = seed_volume(&volume, mount, covered, &mut seeded).await;
         volume.close().await?;
         done?;
     }
     Ok(seeded)
+}
+
+fn not_written(mount: &MountedVolume) -> String {
+    let why = if mount.read_only {
+        "it is mounted read-only".to_owned()
+    } else {
+        format!("its driver is `{}`", mount.driver)
+    };
+    let MountedVolume {
+        volume,
+        key,
+        service,
+        target,
+        ..
+    } = mount;
+    let volume = key.as_ref().unwrap_or(volume);
+    format!(
+        "volume `{volume}` at {target} (service {service}): {why}, so cc-ci writes nothing there, and nothing proves that it keeps its content"
+    )
 }
 
 /// Changes and deletes what the backup covers, so that a restore which does nothing is seen.
@@ -145,7 +169,7 @@ pub async fn clean(volumes: &Volumes, seeded: &Seeded) -> Result<(), Fault> {
             continue;
         };
         let mut done = Ok(());
-        for marker in markers.iter().filter(|marker| marker.content().is_some()) {
+        for marker in markers.iter().filter(|marker| marker.is_ours()) {
             done = done.and(volume.remove(&parsed(&marker.path)?).await.map(drop));
         }
         volume.close().await?;
@@ -161,12 +185,24 @@ impl Marker {
             MarkerKind::Changed { content, .. } | MarkerKind::Deleted { content, .. } => {
                 Some(content)
             }
-            MarkerKind::Existing { .. } => None,
+            MarkerKind::Added { .. }
+            | MarkerKind::Existing { .. }
+            | MarkerKind::TakenAway { .. } => None,
         }
     }
 
+    fn is_ours(&self) -> bool {
+        !matches!(
+            self.kind,
+            MarkerKind::Existing { .. } | MarkerKind::TakenAway { .. }
+        )
+    }
+
+    /// In a way that a restore has to undo.
     fn is_mutated(&self) -> bool {
         match &self.kind {
+            MarkerKind::Added { .. } => false,
+            MarkerKind::TakenAway { back } => *back,
             MarkerKind::Changed { changed, .. } => changed.is_some(),
             MarkerKind::Deleted { deleted, .. } => *deleted,
             MarkerKind::Existing { mutated } => mutated.is_some(),
@@ -175,16 +211,19 @@ impl Marker {
 
     fn place(&self) -> String {
         let volume = self.key.as_deref().unwrap_or(&self.volume);
-        format!(
-            "volume `{volume}` at {} (service {})",
-            self.target, self.service
-        )
+        let Self {
+            service, target, ..
+        } = self;
+        let folder = self.path.rsplit_once('/').filter(|_| self.is_ours());
+        let folder = folder.map(|(folder, _)| format!(", in `{folder}`"));
+        let folder = folder.unwrap_or_default();
+        format!("volume `{volume}` at {target} (service {service}){folder}")
     }
 }
 
 async fn seed_volume(
     volume: &Volume,
-    mount: &Mounted,
+    mount: &MountedVolume,
     covered: &[Selection],
     seeded: &mut Seeded,
 ) -> Result<(), Fault> {
@@ -214,13 +253,14 @@ async fn seed_volume(
                 for (end, kind) in [
                     ("a", MarkerKind::Changed { content: content(), changed: None }),
                     ("b", MarkerKind::Deleted { content: content(), deleted: false }),
+                    ("c", MarkerKind::Added { added: false }),
                 ] {
                     let name = format!("{MARKER_PREFIX}{random}-{end}");
                     let place = path.join(&name).map_err(|error| Fault::recipe(error.to_string()))?;
                     let marker = marker(place.as_str().to_owned(), kind, selection.is_some());
-                    volume
-                        .write(&place, marker.content().unwrap_or_default().as_bytes())
-                        .await?;
+                    if let Some(content) = marker.content() {
+                        volume.write(&place, content.as_bytes()).await?;
+                    }
                     seeded.markers.push(marker);
                 }
             }
@@ -258,18 +298,23 @@ async fn mutate_volume(
                 volume.remove(&path).await?;
                 *deleted = true;
             }
-            MarkerKind::Existing { mutated } => {
-                if volume.kind(&path).await? == Kind::File {
+            MarkerKind::Added { added } => {
+                volume.write(&path, content().as_bytes()).await?;
+                *added = true;
+            }
+            MarkerKind::Existing { mutated } => match volume.kind(&path).await? {
+                Kind::File => {
                     let before = volume.checksum(&path).await?;
                     volume.append(&path, content().as_bytes()).await?;
                     let after = volume.checksum(&path).await?;
                     *mutated = Some(Checksums { before, after });
-                } else {
-                    notes.push(format!(
-                        "{place}: `{path}` is no file after the backup, so that nothing proves its restore"
-                    ));
                 }
-            }
+                Kind::Missing => marker.kind = MarkerKind::TakenAway { back: false },
+                Kind::Directory | Kind::Other => notes.push(format!(
+                    "{place}: `{path}` is no file after the backup, so that nothing proves its restore"
+                )),
+            },
+            MarkerKind::TakenAway { .. } => {}
         }
     }
     Ok(())

@@ -1,13 +1,16 @@
 //! Looks at markers again, and says in words what is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Finding, Marker, MarkerKind, Seeded, by_volume, parsed};
 use crate::fault::Fault;
-use crate::snapshot::{Kind, Volume, Volumes};
+use crate::snapshot::{Kind, MARKER_PREFIX, Volume, Volumes};
 
 /// A marker's content is a few bytes; another file in its place may be of any size.
 const READ_LIMIT: u64 = 64 * 1024;
+
+/// How many names of files a text has.
+const SHOWN_NAMES: usize = 5;
 
 /// Looks for every marker, byte for byte. `when` completes "the file that cc-ci wrote …":
 /// `before the upgrade`. `renamed` says which volume stands in the place of another now.
@@ -22,14 +25,45 @@ pub async fn prove_present(
             return Ok(None);
         };
         Ok(match read(volume, marker).await? {
-            None => Some(format!("the file that cc-ci wrote {when} is gone")),
             Some(content) if content == expected.as_bytes() => None,
             Some(_) => Some(format!(
                 "the file that cc-ci wrote {when} has other content now"
             )),
+            None => {
+                let what = match renamed.get(&marker.volume) {
+                    None => format!("the file that cc-ci wrote {when} is gone"),
+                    Some(now) => format!(
+                        "volume {now} is there now, and the file that cc-ci wrote {when} is not in it"
+                    ),
+                };
+                Some(format!("{what} ({})", beside(volume, marker).await?))
+            }
         })
     })
     .await
+}
+
+/// What is where the marker was, in words.
+async fn beside(volume: &Volume, marker: &Marker) -> Result<String, Fault> {
+    let path = parsed(&marker.path)?;
+    let Some((folder, _)) = path.split() else {
+        return Ok("it was the volume itself".to_owned());
+    };
+    if volume.kind(&folder).await? != Kind::Directory {
+        return Ok("and so is its folder".to_owned());
+    }
+    let mut names = volume.list(&folder, SHOWN_NAMES + 3).await?;
+    names.retain(|name| !name.starts_with(MARKER_PREFIX));
+    if names.is_empty() {
+        return Ok("nothing is there".to_owned());
+    }
+    let more = if names.len() > SHOWN_NAMES {
+        ", …"
+    } else {
+        ""
+    };
+    names.truncate(SHOWN_NAMES);
+    Ok(format!("there is: {}{more}", names.join(", ")))
 }
 
 /// Asserts that the mutation is there before the restore: else the restore would prove nothing.
@@ -109,6 +143,49 @@ pub async fn prove_undone(volumes: &Volumes, seeded: &Seeded) -> Result<Vec<Find
         })
     })
     .await
+}
+
+/// Looks after a restore for what it may do or leave undone, and gives notes on it: files that were
+/// added may stay, and dumps that hooks had taken away may be back.
+pub async fn after_restore(volumes: &Volumes, seeded: &mut Seeded) -> Result<Vec<String>, Fault> {
+    let (mut added, mut notes) = (BTreeSet::new(), Vec::new());
+    for (name, markers) in by_volume(&mut seeded.markers) {
+        let Some(volume) = volumes.find(&name).await? else {
+            continue;
+        };
+        let mut done = Ok(());
+        for marker in markers {
+            let is_file = async || Ok(volume.kind(&parsed(&marker.path)?).await? == Kind::File);
+            let there: Result<bool, Fault> = is_file().await;
+            let place = marker.place();
+            match (&mut marker.kind, there) {
+                (_, Err(fault)) => done = done.and(Err(fault)),
+                (MarkerKind::Added { added: true }, Ok(true)) => {
+                    added.insert(marker.key.clone().unwrap_or_else(|| name.clone()));
+                }
+                (MarkerKind::TakenAway { back }, Ok(there)) => {
+                    *back = there;
+                    if !there {
+                        notes.push(format!(
+                            "{place}: `{}` is there neither after the backup nor after the restore, so that no file proves it; hooks may take it away each time, and then the recipe's own tests can prove it",
+                            marker.path
+                        ));
+                    }
+                }
+                (_, Ok(_)) => {}
+            }
+        }
+        volume.close().await?;
+        done?;
+    }
+    if !added.is_empty() {
+        let keys: Vec<String> = added.iter().map(|key| format!("`{key}`")).collect();
+        notes.push(format!(
+            "a file that was added after the backup is still there after the restore, which overwrites and never wipes: volume {}",
+            keys.join(", ")
+        ));
+    }
+    Ok(notes)
 }
 
 /// Asks `look` for each marker what is wrong with it.

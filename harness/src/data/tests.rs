@@ -18,8 +18,9 @@ fn setup() -> Setup {
     }
 }
 
-fn mount(volume: &str, target: &str) -> Mounted {
-    Mounted {
+fn mount(volume: &str, target: &str) -> MountedVolume {
+    MountedVolume {
+        anonymous: false,
         volume: volume.to_owned(),
         key: Some(volume.trim_start_matches("x_").to_owned()),
         service: "app".to_owned(),
@@ -52,24 +53,31 @@ fn texts(findings: &[Finding]) -> String {
 }
 
 #[tokio::test]
-async fn only_local_writable_volumes_are_seeded_once() {
+async fn only_local_writable_volumes_are_seeded_once_and_others_are_noted() {
     let setup = setup();
+    std::fs::create_dir(setup.folder.path().join("x_far")).unwrap();
+    let read_only = |mount| MountedVolume {
+        read_only: true,
+        ..mount
+    };
     let mounts = [
+        read_only(mount("x_content", "/0")),
         mount("x_content", "/a"),
         mount("x_content", "/again"),
-        Mounted {
-            read_only: true,
-            ..mount("x_db", "/b")
-        },
-        Mounted {
+        read_only(mount("x_db", "/b")),
+        MountedVolume {
             driver: "nfs".to_owned(),
-            ..mount("x_db", "/c")
+            ..mount("x_far", "/c")
         },
     ];
     let seeded = seed(&setup.volumes, &mounts, &[]).await.unwrap();
-    assert_eq!(seeded.markers.len(), 2);
     assert_eq!(names(&setup.folder.path().join("x_content")).len(), 2);
     assert!(names(&setup.folder.path().join("x_db")).is_empty());
+    assert!(names(&setup.folder.path().join("x_far")).is_empty());
+    insta::assert_snapshot!(seeded.notes.join("\n"), @r"
+    volume `db` at /b (service app): it is mounted read-only, so cc-ci writes nothing there, and nothing proves that it keeps its content
+    volume `far` at /c (service app): its driver is `nfs`, so cc-ci writes nothing there, and nothing proves that it keeps its content
+    ");
     clean(&setup.volumes, &seeded).await.unwrap();
     assert!(names(&setup.folder.path().join("x_content")).is_empty());
 }
@@ -111,7 +119,7 @@ async fn lost_data_are_found_by_name() {
         .await
         .unwrap();
     insta::assert_snapshot!(texts(&found), @r"
-    volume `content` at /usr/share/nginx/html (service app): the file that cc-ci wrote before the upgrade is gone
+    volume `content` at /usr/share/nginx/html (service app): the file that cc-ci wrote before the upgrade is gone (nothing is there)
     volume `content` at /usr/share/nginx/html (service app): the file that cc-ci wrote before the upgrade has other content now
     volume `db` at /data (service app): the volume x_db is gone, and its data with it
     ");
@@ -132,6 +140,16 @@ async fn a_renamed_volume_is_looked_at_under_its_new_name() {
     let renamed = BTreeMap::from([(old, new)]);
     let found = prove_present(&setup.volumes, &seeded, "before the upgrade", &renamed);
     assert_eq!(found.await.unwrap(), []);
+
+    let new = setup.folder.path().join("y_content");
+    std::fs::remove_file(new.join(&names(&new)[0])).unwrap();
+    for name in ["f", "e", "d", "c", "b", "a"] {
+        std::fs::write(new.join(name), "").unwrap();
+    }
+    let found = prove_present(&setup.volumes, &seeded, "before the upgrade", &renamed)
+        .await
+        .unwrap();
+    insta::assert_snapshot!(texts(&found), @"volume `content` at /a (service app): volume y_content is there now, and the file that cc-ci wrote before the upgrade is not in it (there is: a, b, c, d, e, …)");
 }
 
 /// A volume with a labelled directory and a labelled file, another that no backup covers.
@@ -166,8 +184,8 @@ async fn restore_that_does_nothing_is_red() {
     assert_eq!(prove_mutated(&setup.volumes, &seeded).await.unwrap(), []);
     let found = prove_undone(&setup.volumes, &seeded).await.unwrap();
     insta::assert_snapshot!(texts(&found), @r"
-    volume `content` at /a (service app): the restore did not undo the change that cc-ci made to a file after the backup
-    volume `content` at /a (service app): the restore did not bring back the file that cc-ci deleted after the backup
+    volume `content` at /a (service app), in `dump`: the restore did not undo the change that cc-ci made to a file after the backup
+    volume `content` at /a (service app), in `dump`: the restore did not bring back the file that cc-ci deleted after the backup
     volume `content` at /a (service app): the restore did not undo the change that cc-ci made to `late.sql` after the backup
     ");
 }
@@ -175,8 +193,7 @@ async fn restore_that_does_nothing_is_red() {
 #[tokio::test]
 async fn restore_that_overwrites_is_green_and_added_files_may_stay() {
     let setup = setup();
-    let seeded = mutated(&setup).await;
-    std::fs::write(setup.folder.path().join("x_content/added"), "new").unwrap();
+    let mut seeded = mutated(&setup).await;
     copy(
         &setup.folder.path().join("backup"),
         &setup.folder.path().join("x_content"),
@@ -186,9 +203,35 @@ async fn restore_that_overwrites_is_green_and_added_files_may_stay() {
         prove_mutated(&setup.volumes, &seeded).await.unwrap().len(),
         3
     );
+    let notes = after_restore(&setup.volumes, &mut seeded).await.unwrap();
+    insta::assert_snapshot!(notes.join("\n"), @"a file that was added after the backup is still there after the restore, which overwrites and never wipes: volume `content`");
     clean(&setup.volumes, &seeded).await.unwrap();
+    let notes = after_restore(&setup.volumes, &mut seeded).await.unwrap();
+    assert_eq!(notes.len(), 0, "{notes:?}");
     assert!(names(&setup.folder.path().join("x_content/dump")).is_empty());
     assert!(names(&setup.folder.path().join("x_db")).is_empty());
+}
+
+#[tokio::test]
+async fn a_dump_that_hooks_take_away_proves_by_its_return() {
+    let setup = setup();
+    let mounts = [mount("x_content", "/a")];
+    let covered = [cover("x_content", &["dump.sql"])];
+    let mut seeded = seed(&setup.volumes, &mounts, &covered).await.unwrap();
+    mutate(&setup.volumes, &mut seeded).await.unwrap();
+    let notes = after_restore(&setup.volumes, &mut seeded).await.unwrap();
+    insta::assert_snapshot!(notes.join("\n"), @"volume `content` at /a (service app): `dump.sql` is there neither after the backup nor after the restore, so that no file proves it; hooks may take it away each time, and then the recipe's own tests can prove it");
+    assert!(!seeded.proves_restore());
+
+    std::fs::write(
+        setup.folder.path().join("x_content/dump.sql"),
+        "create table",
+    )
+    .unwrap();
+    let notes = after_restore(&setup.volumes, &mut seeded).await.unwrap();
+    assert_eq!(notes.len(), 0, "{notes:?}");
+    assert!(seeded.proves_restore());
+    assert_eq!(prove_undone(&setup.volumes, &seeded).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -218,7 +261,8 @@ async fn a_volume_outside_the_backup_is_not_mutated() {
             .collect(),
         notes: Vec::new(),
     };
-    assert_eq!(database.markers.len(), 2);
+    let contents = database.markers.iter().filter_map(Marker::content);
+    assert_eq!(contents.count(), 2);
     let none = BTreeMap::new();
     let found = prove_present(&setup.volumes, &database, "before", &none);
     assert_eq!(found.await.unwrap(), []);

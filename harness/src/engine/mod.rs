@@ -79,6 +79,8 @@ pub struct BackedUpPath {
     /// Whether the snapshot holds it, and whether it is a file there.
     pub present: bool,
     pub is_file: bool,
+    /// Bytes of file content below it.
+    pub bytes: u64,
 }
 
 #[async_trait]

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use answer::Asked;
 pub use answer::{Answer, HttpError};
-pub use ready::connects;
+pub use ready::{connects, retry_server_errors};
 
 use crate::recipe::AppDomain;
 use crate::redact::Learning;

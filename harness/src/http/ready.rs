@@ -68,6 +68,29 @@ impl Client {
     }
 }
 
+/// Does `attempt` again while it meets a 5xx, as of an app whose database was just replaced under
+/// it; all else, a 4xx above all, ends it at once.
+pub async fn retry_server_errors<T>(
+    subject: &str,
+    within: Duration,
+    attempt: impl AsyncFn() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let probe = async || match attempt().await {
+        Err(error) if is_server_error(&error) => Probe::NotYet(format!("{error:#}")),
+        done => Probe::Ready(done),
+    };
+    wait_until(subject, within, PAUSE, &Unwatched, probe).await?
+}
+
+fn is_server_error(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(
+            cause.downcast_ref(),
+            Some(HttpError::Status { got, .. }) if got.is_server_error()
+        )
+    })
+}
+
 /// Waits until `address` (`host:port`) takes `times` connections one after the other; one that
 /// fails begins the count anew.
 pub async fn connects(

@@ -93,8 +93,6 @@ pub struct AppView {
     pub test_timeout: u64,
     /// An image with a shell, for volumes that can't be read directly.
     pub helper_image: String,
-    /// Volumes that head renames, by the recipe's word: key in base, key in head.
-    pub renamed_volumes: Vec<(String, String)>,
     /// What operations learned, by tier, and what hooks and tests remembered, by key.
     pub state: BTreeMap<String, Value>,
 }

@@ -83,6 +83,7 @@ impl Snapshot {
                 path: path.path.clone(),
                 present: path.present,
                 is_file: path.is_file,
+                bytes: path.bytes,
             })
         });
         Backup {

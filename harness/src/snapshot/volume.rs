@@ -9,6 +9,8 @@ use super::by_container::{Container, Helper};
 use super::direct::Direct;
 use super::path::InnerPath;
 use crate::fault::Fault;
+use crate::recipe::AppDomain;
+use crate::swarm::Swarm;
 
 /// What is at a path; links inside the volume are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,19 @@ pub enum Volumes {
 }
 
 impl Volumes {
+    /// Those of an app: a helper container, where one is needed, bears the app's name and label.
+    pub fn of_app(swarm: &Swarm, app: &AppDomain, image: &str, exchange: &Path) -> Self {
+        Self::Docker {
+            docker: swarm.docker().clone(),
+            helper: Helper {
+                image: image.to_owned(),
+                name_prefix: app.stack().object("cc-ci-helper"),
+                labels: [("cc-ci.app".to_owned(), app.to_string())].into(),
+                exchange: exchange.to_owned(),
+            },
+        }
+    }
+
     /// Opens a volume, or none if there is no volume of that name.
     pub async fn find(&self, name: &str) -> Result<Option<Volume>, Fault> {
         match self {

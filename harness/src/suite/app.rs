@@ -20,7 +20,7 @@ use crate::redact::{Learning, Redactor};
 use crate::session::client::Client;
 use crate::session::paths::Paths;
 use crate::session::protocol::AppView;
-use crate::snapshot::{Helper, Volumes};
+use crate::snapshot::Volumes;
 use crate::swarm::{self, Swarm};
 
 /// Says that a test does not apply, and why.
@@ -156,17 +156,13 @@ impl App {
 
     /// The files of the app's volumes, whatever its images have.
     pub async fn volumes(&self) -> Result<Volumes, Fault> {
-        let swarm = self.swarm().await?;
         let view = &self.view;
-        Ok(Volumes::Docker {
-            docker: swarm.docker().clone(),
-            helper: Helper {
-                image: view.helper_image.clone(),
-                name_prefix: view.stack.object("cc-ci-helper"),
-                labels: [("cc-ci.app".to_owned(), view.domain.to_string())].into(),
-                exchange: view.private_dir.clone(),
-            },
-        })
+        Ok(Volumes::of_app(
+            self.swarm().await?,
+            &view.domain,
+            &view.helper_image,
+            &view.private_dir,
+        ))
     }
 
     /// Fingerprint of the certificate that the site has for its zone.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::query_parameters::WaitContainerOptions;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,11 @@ use crate::recipe::StackName;
 
 /// Of each stream; what comes after is read and dropped.
 const LARGEST_OUTPUT: usize = 1024 * 1024;
+
+/// Of a command that SIGKILL ended, as all are whose container ends.
+const KILLED: i64 = 137;
+/// A command of a container that ends is seen to have ended before the container itself is.
+const END_SEEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a command in a service's container did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +91,11 @@ async fn run(
     let Some(code) = ended.exit_code else {
         return Err(Fault::infra(format!("{what}: Docker tells no exit code")));
     };
+    if code == KILLED {
+        // Whoever asks next whether the stack is at rest has to see that the container is not.
+        let mut end = docker.wait_container(&container, None::<WaitContainerOptions>);
+        let _ = tokio::time::timeout(END_SEEN_WITHIN, end.next()).await;
+    }
     Ok(ExecOutput {
         code,
         stdout: String::from_utf8_lossy(&stdout).into_owned(),

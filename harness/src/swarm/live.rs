@@ -71,6 +71,8 @@ pub struct MountedVolume {
     pub read_only: bool,
     /// Made by the engine for this one container.
     pub anonymous: bool,
+    /// Key in the compose file, where the name tells it.
+    pub key: Option<String>,
 }
 
 /// The services of the stack, by name.
@@ -131,6 +133,7 @@ pub async fn mounted_volumes(
     stack: &StackName,
 ) -> Result<Vec<MountedVolume>, Fault> {
     let mut found = Vec::new();
+    let prefix = stack.object("");
     for service in live(swarm, stack).await? {
         for container in &service.containers {
             let inspected = swarm
@@ -161,6 +164,7 @@ pub async fn mounted_volumes(
                     driver: point.driver.unwrap_or_default(),
                     read_only: point.rw == Some(false),
                     anonymous: !asked_for,
+                    key: volume.strip_prefix(&prefix).map(str::to_owned),
                     volume,
                 });
             }

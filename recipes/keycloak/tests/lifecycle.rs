@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use harness::http::HttpError;
+use harness::http::retry_server_errors;
 use harness::suite::{App, TestResult, skip};
 use harness::swarm;
-use harness::wait::{Probe, Unwatched, wait_until};
 use serde::{Deserialize, Serialize};
 
 use crate::account::{Account, random_client, random_secret, random_user};
@@ -208,22 +207,7 @@ pub async fn restored_server_accepts_writes(app: &App) -> TestResult {
 /// Asks a server whose database was replaced under it: its first requests may meet connections that
 /// are gone. 5xx is tried again for a while, and nothing else.
 async fn recovering(test: impl AsyncFn() -> TestResult) -> TestResult {
-    let probe = async || match test().await {
-        Err(error) if is_server_error(&error) => Probe::NotYet(format!("{error:#}")),
-        done => Probe::Ready(done),
-    };
-    let subject = "the restored server answers without 5xx";
-    let pause = Duration::from_millis(500);
-    wait_until(subject, RECOVERY, pause, &Unwatched, probe).await?
-}
-
-fn is_server_error(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        matches!(
-            cause.downcast_ref(),
-            Some(HttpError::Status { got, .. }) if got.is_server_error()
-        )
-    })
+    retry_server_errors("the restored server answers without 5xx", RECOVERY, test).await
 }
 
 /// A server that was not started anew still knows what it holds in memory, whatever became of its

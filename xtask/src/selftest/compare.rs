@@ -64,6 +64,14 @@ pub fn differences(case: &Case, got: &Got, files: Vec<String>) -> Vec<Difference
         };
         compare("a note", wanted.clone(), got);
     }
+    if let Some(wanted) = &expect.retries {
+        let retries = record.retries.iter().map(|retry| {
+            let text = format!("{}: {}: {}", retry.tier, retry.what, retry.why);
+            normal(&text, record)
+        });
+        let got = retries.collect::<Vec<_>>().join("\n");
+        compare("what was tried again", wanted.join("\n"), got);
+    }
     let residue: Vec<_> = record.teardown.residue.iter().collect();
     let residue = residue
         .iter()

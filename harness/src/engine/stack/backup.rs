@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use crate::engine::{AppSpec, Backup, Deployment, Engine, ExecOutput};
 use crate::fault::Fault;
 use crate::recipe::StackName;
-use crate::recipe::compose::{BackupPlan, VolumeBackup};
+use crate::recipe::compose::{BackupPlan, ServiceHooks, VolumeBackup};
 
 const HOOK_WITHIN: Duration = Duration::from_secs(600);
 const SHOWN_LINES: usize = 5;
@@ -37,23 +37,8 @@ pub async fn backup(
     what: &Deployment,
 ) -> Result<Backup, Fault> {
     let plan = plan(what, &app.stack)?;
-    let hooks = plan
-        .hooks
-        .iter()
-        .map(|hooks| Around {
-            service: &hooks.service,
-            before: hooks.before_backup.as_deref(),
-            after: hooks.after_backup.as_deref(),
-        })
-        .collect::<Vec<_>>();
-    around(
-        engine,
-        app,
-        "backup",
-        &hooks,
-        data.save(&app.stack, &plan.volumes),
-    )
-    .await
+    let copy = data.save(&app.stack, &plan.volumes);
+    around(engine, app, Operation::Backup, &plan.hooks, copy).await
 }
 
 pub async fn restore(
@@ -64,23 +49,8 @@ pub async fn restore(
     snapshot: &str,
 ) -> Result<(), Fault> {
     let plan = plan(what, &app.stack)?;
-    let hooks = plan
-        .hooks
-        .iter()
-        .map(|hooks| Around {
-            service: &hooks.service,
-            before: hooks.before_restore.as_deref(),
-            after: hooks.after_restore.as_deref(),
-        })
-        .collect::<Vec<_>>();
-    around(
-        engine,
-        app,
-        "restore",
-        &hooks,
-        data.load(&app.stack, snapshot),
-    )
-    .await
+    let copy = data.load(&app.stack, snapshot);
+    around(engine, app, Operation::Restore, &plan.hooks, copy).await
 }
 
 fn plan(what: &Deployment, stack: &StackName) -> Result<BackupPlan, Fault> {
@@ -88,25 +58,48 @@ fn plan(what: &Deployment, stack: &StackName) -> Result<BackupPlan, Fault> {
     plan.ok_or_else(|| Fault::recipe("no service has the label `backupbot.backup=true`"))
 }
 
-struct Around<'a> {
-    service: &'a str,
-    before: Option<&'a str>,
-    after: Option<&'a str>,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Backup,
+    Restore,
+}
+
+impl Operation {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Restore => "restore",
+        }
+    }
+
+    fn before(self, hooks: &ServiceHooks) -> Option<&str> {
+        match self {
+            Self::Backup => hooks.before_backup.as_deref(),
+            Self::Restore => hooks.before_restore.as_deref(),
+        }
+    }
+
+    fn after(self, hooks: &ServiceHooks) -> Option<&str> {
+        match self {
+            Self::Backup => hooks.after_backup.as_deref(),
+            Self::Restore => hooks.after_restore.as_deref(),
+        }
+    }
 }
 
 async fn around<T>(
     engine: &dyn Engine,
     app: &AppSpec,
-    operation: &str,
-    hooks: &[Around<'_>],
+    operation: Operation,
+    hooks: &[ServiceHooks],
     copy: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
     let mut prepared = 0;
     let mut before = Ok(());
     for hook in hooks {
-        if let Some(command) = hook.before {
-            let name = format!("{operation} pre-hook");
-            before = run(engine, app, hook.service, &name, command).await;
+        if let Some(command) = operation.before(hook) {
+            let name = format!("{} pre-hook", operation.name());
+            before = run(engine, app, &hook.service, &name, command).await;
         }
         if before.is_err() {
             break;
@@ -119,11 +112,11 @@ async fn around<T>(
     };
     let mut after = Ok(());
     // After a restore that failed, a post-hook would load what is not there.
-    if copied.is_ok() || operation == "backup" {
+    if copied.is_ok() || operation == Operation::Backup {
         for hook in &hooks[..prepared] {
-            if let Some(command) = hook.after {
-                let name = format!("{operation} post-hook");
-                after = after.and(run(engine, app, hook.service, &name, command).await);
+            if let Some(command) = operation.after(hook) {
+                let name = format!("{} post-hook", operation.name());
+                after = after.and(run(engine, app, &hook.service, &name, command).await);
             }
         }
     }
@@ -145,6 +138,12 @@ async fn run(
         .map_err(|fault| fault.context(format!("{name} of {service}")))?;
     if output.code == 0 {
         return Ok(());
+    }
+    // What Docker says where it can't start a command comes in place of the command's own words.
+    if output.stdout.contains("exec: \"/bin/sh\"") {
+        return Err(Fault::recipe(format!(
+            "{name} of {service} can't run: hooks are run by /bin/sh, and the service's image has none"
+        )));
     }
     Err(Fault::recipe(format!(
         "{name} of {service} ended with exit {}: {}",

@@ -10,7 +10,7 @@ use crate::engine::Backup;
 use crate::fault::Fault;
 use crate::recipe::StackName;
 use crate::recipe::compose::VolumeBackup;
-use crate::snapshot::{Restore, Selection, Store, Volumes};
+use crate::snapshot::{Restore, Selection, SnapshotId, Store, Volumes};
 
 /// A store of snapshots, and access to the volumes that they are of.
 pub struct Snapshots {
@@ -38,10 +38,17 @@ impl Data for Snapshots {
         Ok(snapshot.to_backup())
     }
 
-    async fn load(&self, _: &StackName, snapshot: &str) -> Result<(), Fault> {
-        let id = snapshot
+    async fn load(&self, stack: &StackName, snapshot: &str) -> Result<(), Fault> {
+        let id: SnapshotId = snapshot
             .parse()
             .map_err(|error| Fault::infra(format!("{error}")))?;
+        let of = self.store.load(&id)?.stack;
+        if of != stack.as_str() {
+            let id = id.short();
+            return Err(Fault::infra(format!(
+                "snapshot {id} is of {of}, and not of {stack}"
+            )));
+        }
         self.store
             .restore(&self.volumes, &id, Restore::Overwrite)
             .await?;

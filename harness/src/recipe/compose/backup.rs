@@ -1,9 +1,10 @@
 //! What the backup labels of a recipe ask for, in the form that backup-bot-two reads.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::error::ComposeError;
-use super::model::Compose;
+use super::model::{Compose, MountKind, Service};
 use crate::recipe::StackName;
 
 const PREFIX: &str = "backupbot.";
@@ -97,7 +98,15 @@ impl Compose {
                                     })?;
                                 paths.entry(key).or_default().extend(these);
                             }
-                            _ => plan.notes.push(unread(name, label, what)),
+                            None if what == "backup.path" => {
+                                return Err(ComposeError::FirstFormOfLabels {
+                                    service: name.clone(),
+                                    instead: in_place_of(value, service),
+                                });
+                            }
+                            _ => plan
+                                .notes
+                                .push(format!("service `{name}`: no tool reads `{label}`")),
                         }
                         continue;
                     }
@@ -131,14 +140,33 @@ impl Compose {
     }
 }
 
-fn unread(service: &str, label: &str, what: &str) -> String {
-    if what == "backup.path" {
-        format!(
-            "service `{service}`: `{label}` is the first form of the labels, which the current backup bot does not read; write `backupbot.backup.volumes.<volume>.path`, relative to the volume"
-        )
-    } else {
-        format!("service `{service}`: no tool reads `{label}`")
-    }
+/// What to write in place of a label of the first form, which has paths of the container.
+fn in_place_of(paths: &str, service: &Service) -> String {
+    let paths = paths.split(',').map(str::trim);
+    let labels: Vec<String> = paths
+        .filter(|path| !path.is_empty())
+        .map(|path| {
+            // The innermost mount has the path.
+            let mounts = service.mounts.iter().filter_map(|mount| {
+                let MountKind::Volume(key) = &mount.kind else {
+                    return None;
+                };
+                let inner = Path::new(path).strip_prefix(&mount.target).ok()?;
+                Some((mount.target.len(), key, inner))
+            });
+            match mounts.max_by_key(|(length, ..)| *length) {
+                None => format!("`{path}` is in no volume that the service mounts: have it in one"),
+                Some((_, key, inner)) if inner.as_os_str().is_empty() => {
+                    format!("leave it out for `{path}`: volume `{key}` is taken as a whole")
+                }
+                Some((_, key, inner)) => format!(
+                    "write `backupbot.backup.volumes.{key}.path={}` for `{path}`",
+                    inner.display()
+                ),
+            }
+        })
+        .collect();
+    labels.join("; ")
 }
 
 /// `backup.volumes.<volume>[.<rest>]`.

@@ -61,6 +61,10 @@ pub enum ComposeError {
         label: String,
         path: String,
     },
+    #[error(
+        "service `{service}`: `backupbot.backup.path` is the first form of the backup labels, which the current backup bot does not read; {instead}"
+    )]
+    FirstFormOfLabels { service: String, instead: String },
 }
 
 /// A place in a file, as far as it is known: `compose.yml:12:3`.

@@ -365,7 +365,7 @@ services:
       labels:
         backupbot.backup: "${ENABLE_BACKUPS:-true}"
         backupbot.backup.volumes.cache: "false"
-        backupbot.backup.path: /data
+        backupbot.backup.color: green
         backupbot.backup.volumes.gone.path: x
   db:
     image: b
@@ -403,7 +403,7 @@ volumes: {data: , cache: , db: , unused: , shared: {external: true}}
         Some("/pg_backup.sh backup")
     );
     insta::assert_snapshot!(plan.notes.join("\n"), @r"
-    service `app`: `backupbot.backup.path` is the first form of the labels, which the current backup bot does not read; write `backupbot.backup.volumes.<volume>.path`, relative to the volume
+    service `app`: no tool reads `backupbot.backup.color`
     service `app`: `backupbot.backup.volumes.gone.path` names no volume that the stack mounts
     service `off`: `backupbot.backup.pre-hook` doesn't count, as `backupbot.backup` is false there
     ");
@@ -426,6 +426,35 @@ fn a_backup_path_that_leaves_the_volume_is_refused() {
     let text = "services: {app: {image: a, volumes: ['d:/d'], deploy: {labels: {backupbot.backup: true, backupbot.backup.volumes.d.path: '../x'}}}}\nvolumes: {d: }";
     let error = load(text, &[]).unwrap().backup_plan(&stack()).unwrap_err();
     assert!(matches!(error, ComposeError::BackupPath { .. }));
+}
+
+#[rstest::rstest]
+#[case::in_a_volume(
+    "/d/e/, /d/e/f/g",
+    "write `backupbot.backup.volumes.d.path=e` for `/d/e/`; write `backupbot.backup.volumes.inner.path=g` for `/d/e/f/g`"
+)]
+#[case::the_whole("/d", "leave it out for `/d`: volume `d` is taken as a whole")]
+#[case::in_none(
+    "/tmp/dump",
+    "`/tmp/dump` is in no volume that the service mounts: have it in one"
+)]
+fn a_label_of_the_first_form_is_refused_with_what_to_write(
+    #[case] paths: &str,
+    #[case] instead: &str,
+) {
+    let text = format!(
+        "services: {{app: {{image: a, volumes: ['d:/d', 'inner:/d/e/f'], deploy: {{labels: ['backupbot.backup=true', 'backupbot.backup.path={paths}']}}}}}}\nvolumes: {{d: , inner: }}"
+    );
+    let error = load(&text, &[]).unwrap().backup_plan(&stack()).unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.starts_with("service `app`: `backupbot.backup.path` is the first form"),
+        "{said}"
+    );
+    assert!(
+        said.ends_with(&format!("does not read; {instead}")),
+        "{said}"
+    );
 }
 
 #[rstest::rstest]

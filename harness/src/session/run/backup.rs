@@ -5,13 +5,13 @@ use results::{Cause, Outcome, Tier};
 use serde_json::json;
 
 use super::{Operation, Run, Stop, facts};
-use crate::data::{self, Mounted, Seeded};
+use crate::data::{self, Seeded};
 use crate::engine::{Backup, Deployment};
 use crate::fault::Fault;
 use crate::recipe::compose::BackupPlan;
-use crate::snapshot::{Helper, Selection, Volumes};
+use crate::snapshot::{Selection, Volumes};
 use crate::suite::{Generic, Hook};
-use crate::swarm;
+use crate::swarm::{self, MountedVolume};
 
 /// How often a backup is made whose dump does not verify.
 const TRIES: u32 = 3;
@@ -40,9 +40,7 @@ impl<G: Generic> Run<'_, G> {
         }
         self.hook(Hook::Backup).await?;
         let markers = self.seed_for_restore(&plan).await?;
-        // A dump is taken from a stack at rest.
-        self.come_to_rest(&deployment).await?;
-        let backup = self.backup_that_verifies(&deployment).await?;
+        let backup = self.backup_that_holds(&deployment).await?;
         let learned = facts([
             ("snapshot", json!(backup.snapshot)),
             ("bytes", json!(backup.bytes)),
@@ -54,27 +52,49 @@ impl<G: Generic> Run<'_, G> {
         Ok(learned)
     }
 
-    async fn backup_that_verifies(&self, deployment: &Deployment) -> Result<Backup, Stop> {
+    /// Backs up until the dump verifies. Without a hook that says so, none can be trusted that was
+    /// made while a container was replaced.
+    async fn backup_that_holds(&self, deployment: &Deployment) -> Result<Backup, Stop> {
         let prepared = self.prepared()?;
         let mut attempt = 1;
         loop {
-            let backup = prepared.engine.backup(&prepared.app, deployment).await?;
-            match self.hook(Hook::VerifyBackup).await {
-                Err(Stop::Fault(Fault::Recipe(why))) if attempt < TRIES => {
-                    attempt += 1;
-                    let what = "the backup".to_owned();
-                    let retry = EventKind::Retry {
-                        tier: Tier::Backup,
-                        what,
-                        why,
-                        attempt,
-                    };
-                    self.journal().emit(retry);
-                    self.come_to_rest(deployment).await?;
-                }
-                Err(stop) => return Err(stop),
-                Ok(()) => return Ok(backup),
+            // A dump is taken from a stack at rest.
+            self.come_to_rest(deployment).await?;
+            let at_rest = self.converged.borrow().clone();
+            let made = prepared.engine.backup(&prepared.app, deployment).await;
+            if !matches!(made, Ok(_) | Err(Fault::Recipe(_))) {
+                return Ok(made?);
             }
+            self.come_to_rest(deployment).await?;
+            let replaced = self.converged.borrow().replaced_since(&at_rest);
+            let verified = match &made {
+                Ok(_) => self.hook(Hook::VerifyBackup).await,
+                Err(fault) => Err(fault.clone().into()),
+            };
+            let why = match (made, verified) {
+                (Ok(backup), Ok(()))
+                    if replaced.is_empty() || self.has_hook(Hook::VerifyBackup)? =>
+                {
+                    return Ok(backup);
+                }
+                // No second try makes this another.
+                (Err(fault), _) if replaced.is_empty() => return Err(fault.into()),
+                (_, Err(Stop::Fault(Fault::Recipe(why)))) => Some(why),
+                (_, Ok(())) => None,
+                (_, Err(stop)) => return Err(stop),
+            };
+            let why: Vec<String> = why.into_iter().chain(replaced).collect();
+            let why = why.join("; ");
+            if attempt == TRIES {
+                return Err(Fault::recipe(format!("{why} (in the last of {TRIES} tries)")).into());
+            }
+            attempt += 1;
+            self.journal().emit(EventKind::Retry {
+                tier: Tier::Backup,
+                what: "the backup".to_owned(),
+                why,
+                attempt,
+            });
         }
     }
 
@@ -110,6 +130,9 @@ impl<G: Generic> Run<'_, G> {
             .restore(&prepared.app, &deployment, &made.snapshot)
             .await?;
         self.come_to_rest(&deployment).await?;
+        for note in data::after_restore(&volumes, &mut markers).await? {
+            self.journal().note(Some(Tier::Restore), note);
+        }
         Ok(facts([
             ("snapshot", json!(made.snapshot)),
             ("markers", json!(markers)),
@@ -133,51 +156,22 @@ impl<G: Generic> Run<'_, G> {
         data::seed(&self.volumes()?, &mounts, &covered).await
     }
 
-    /// Volumes of running tasks, as markers want them.
-    pub(super) async fn mounts(&self) -> Result<Vec<Mounted>, Fault> {
+    /// Volumes of running tasks that the recipe names.
+    pub(super) async fn mounts(&self) -> Result<Vec<MountedVolume>, Fault> {
         let prepared = self.prepared()?;
-        let prefix = prepared.app.stack.object("");
-        let mounted = swarm::mounted_volumes(&prepared.swarm, &prepared.app.stack).await?;
-        Ok(mounted
-            .into_iter()
-            .filter(|mount| !mount.anonymous)
-            .map(|mount| Mounted {
-                key: mount.volume.strip_prefix(&prefix).map(str::to_owned),
-                volume: mount.volume,
-                service: mount.service,
-                target: mount.target,
-                read_only: mount.read_only,
-                driver: mount.driver,
-            })
-            .collect())
+        let mut mounted = swarm::mounted_volumes(&prepared.swarm, &prepared.app.stack).await?;
+        mounted.retain(|mount| !mount.anonymous);
+        Ok(mounted)
     }
 
     pub(super) fn volumes(&self) -> Result<Volumes, Fault> {
         let prepared = self.prepared()?;
-        Ok(volumes(
+        Ok(Volumes::of_app(
             &prepared.swarm,
-            &prepared.app,
+            &prepared.app.domain,
             &prepared.site.edge_image,
             &self.paths.private,
         ))
-    }
-}
-
-/// Access to the app's volumes; a helper container, where one is needed, bears the app's name.
-pub fn volumes(
-    swarm: &crate::swarm::Swarm,
-    app: &crate::engine::AppSpec,
-    image: &str,
-    exchange: &std::path::Path,
-) -> Volumes {
-    Volumes::Docker {
-        docker: swarm.docker().clone(),
-        helper: Helper {
-            image: image.to_owned(),
-            name_prefix: app.stack.object("cc-ci-helper"),
-            labels: [("cc-ci.app".to_owned(), app.domain.to_string())].into(),
-            exchange: exchange.to_owned(),
-        },
     }
 }
 

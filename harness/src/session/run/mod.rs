@@ -263,6 +263,12 @@ impl<'a, G: Generic> Run<'a, G> {
         }
     }
 
+    /// Whether the recipe has that hook, in a place that counts here.
+    fn has_hook(&self, hook: Hook) -> Result<bool, Fault> {
+        let tree = &self.prepared()?.head.tree;
+        Ok(self.approved_hook(tree, hook)?.is_some() || self.suite.hooks.contains_key(&hook))
+    }
+
     async fn repo_local_hook(&self, hook: Hook, path: &Path) -> Result<Outcome, Fault> {
         let prepared = self.prepared()?;
         let around = Surroundings {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use fixtures::images::ImageError;
 use results::Tier;
 
-use super::backup::volumes;
 use super::{Run, Stop};
 use crate::edge::authority::Authority;
 use crate::edge::{Edge, EdgeSpec, routes};
@@ -21,6 +20,7 @@ use crate::session::janitor;
 use crate::session::locks::{Held, Registration, Registry};
 use crate::session::protocol::AppView;
 use crate::site::Site;
+use crate::snapshot::Volumes;
 use crate::suite::{Generic, Hook};
 use crate::swarm::{self, Swarm};
 
@@ -157,7 +157,7 @@ impl<G: Generic> Run<'_, G> {
         self.created += 1;
         let view = self.first_view(&site, &app, &head, authority);
         *self.shared.view.borrow_mut() = Some(view);
-        let volumes = volumes(&swarm, &app, &site.edge_image, &self.paths.private);
+        let volumes = Volumes::of_app(&swarm, &domain, &site.edge_image, &self.paths.private);
         let snapshots = Snapshots::open(&self.paths.private.join("snapshots"), volumes)?;
         let work_dir = self.paths.private.join("deploy");
         let engine = StackEngine::new(swarm.clone(), work_dir, Arc::new(snapshots));
@@ -243,7 +243,6 @@ impl<G: Generic> Run<'_, G> {
             http_timeout: settings.http_timeout.as_secs(),
             test_timeout: site.limits.test_seconds,
             helper_image: site.edge_image.clone(),
-            renamed_volumes: settings.renamed_volumes.clone(),
             state: BTreeMap::new(),
         }
     }

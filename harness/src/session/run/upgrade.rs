@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::recipe::Compose;
 use crate::session::deployment::new_env;
 use crate::suite::{Generic, Hook};
-use crate::swarm::{self, Expected, differences};
+use crate::swarm::{self, Expected, MountedVolume, differences};
 
 impl<G: Generic> Run<'_, G> {
     pub(super) async fn upgrade(&mut self) -> Operation {
@@ -30,14 +30,18 @@ impl<G: Generic> Run<'_, G> {
         };
         let head = prepared.head.clone();
         self.hook(Hook::Upgrade).await?;
-        let volumes_before = self.mounted().await?;
-        let markers = self.seed_for_upgrade().await?;
-        let learned = self.redeploy(&head).await?;
-        let mut learned = learned;
+        let before = self.mounts().await?;
+        let markers = self.seed_for_upgrade(&before).await?;
+        let mut learned = self.redeploy(&head).await?;
+        let moves = self.moves_of_volumes(&before).await?;
+        for note in markers.notes.iter().chain(&moves.notes) {
+            self.journal().note(Some(Tier::Upgrade), note);
+        }
         learned.extend(facts([
             ("from", json!(base.version)),
             ("from_commit", json!(base.commit)),
-            ("volumes_before", volumes_before),
+            ("volumes_before", json!(before)),
+            ("volumes_lost", json!(moves.lost)),
             ("markers", json!(markers)),
         ]));
         self.upgraded = true;
@@ -163,15 +167,39 @@ impl<G: Generic> Run<'_, G> {
     }
 
     /// Markers in every volume that must keep its content.
-    async fn seed_for_upgrade(&self) -> Result<data::Seeded, Fault> {
-        let ephemeral = &self.suite.settings.ephemeral;
-        let mut mounts = self.mounts().await?;
-        mounts.retain(|mount| {
-            !mount
-                .key
-                .as_ref()
-                .is_some_and(|key| ephemeral.contains(key))
-        });
+    async fn seed_for_upgrade(&self, mounts: &[MountedVolume]) -> Result<data::Seeded, Fault> {
+        let mut mounts = mounts.to_vec();
+        mounts.retain(|mount| !self.is_ephemeral(mount));
         data::seed(&self.volumes()?, &mounts, &[]).await
+    }
+
+    /// What became of the volumes that services mounted before.
+    async fn moves_of_volumes(&self, before: &[MountedVolume]) -> Result<data::Moves, Fault> {
+        let prepared = self.prepared()?;
+        let stack = &prepared.app.stack;
+        let live = swarm::live(&prepared.swarm, stack).await?;
+        // A service without a task mounts nothing, and has lost nothing.
+        let idle = |name: &str| {
+            let service = live.iter().find(|service| service.name == name);
+            service.is_some_and(|service| service.containers.is_empty())
+        };
+        let mut before = before.to_vec();
+        before.retain(|mount| !self.is_ephemeral(mount) && !idle(&mount.service));
+        let services = live.iter().map(|service| service.name.as_str()).collect();
+        let pairs = &self.suite.settings.renamed_volumes;
+        let renamed = pairs
+            .iter()
+            .map(|(old, new)| (stack.object(old), stack.object(new)))
+            .collect();
+        let now = self.mounts().await?;
+        Ok(data::moves(&before, &now, &services, &renamed))
+    }
+
+    fn is_ephemeral(&self, mount: &MountedVolume) -> bool {
+        let ephemeral = &self.suite.settings.ephemeral;
+        mount
+            .key
+            .as_ref()
+            .is_some_and(|key| ephemeral.contains(key))
     }
 }
