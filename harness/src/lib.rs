@@ -7,6 +7,7 @@ pub mod edge;
 pub mod engine;
 pub mod fault;
 pub mod http;
+pub mod point;
 pub mod recipe;
 pub mod redact;
 pub mod session;

@@ -1,6 +1,6 @@
 //! What a session writes while it goes on: events, redacted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -14,12 +14,24 @@ use crate::fault::Fault;
 use crate::redact::Redactor;
 use crate::wait::Progress;
 
+/// More events than a run has.
+const MOST_WAITING: usize = 10_000;
+
 /// The only writer of a run's `events.jsonl` while the keeper lives.
 pub struct Journal {
     log: EventLog,
     redactor: RwLock<Redactor>,
     /// Notes that were written: each is worth one line.
     noted: Mutex<BTreeSet<String>>,
+    /// Events for which there was no room, in their order.
+    waiting: Mutex<VecDeque<Event>>,
+}
+
+/// Whether events waited that are written now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caught {
+    Nothing,
+    Up,
 }
 
 impl Journal {
@@ -30,12 +42,18 @@ impl Journal {
             log,
             redactor: RwLock::default(),
             noted: Mutex::default(),
+            waiting: Mutex::default(),
         })
     }
 
     /// From here on these values are kept out of everything that is written.
     pub fn redact_with(&self, redactor: Redactor) {
         *self.redactor.write().expect("no writer panics") = redactor;
+    }
+
+    /// What keeps the values known by now out of a stream.
+    pub fn redactor(&self) -> Redactor {
+        self.redactor.read().expect("no writer panics").clone()
     }
 
     pub fn redact(&self, text: &str) -> String {
@@ -46,15 +64,37 @@ impl Journal {
             .into_owned()
     }
 
-    /// Appends an event. A record that can't be written must not keep an app from being removed,
-    /// so the failure goes to the run's log and the missing event turns the verdict to error.
+    /// Appends an event. A record that can't be written must not keep an app from being removed, so
+    /// an event without room waits for the next one; one that stays away turns the verdict to error.
     pub fn emit(&self, kind: EventKind) {
         let event = Event {
             at: jiff::Timestamp::now(),
             kind: self.redacted(kind),
         };
-        if let Err(error) = self.log.append(&event) {
-            self.complain(&error.to_string());
+        let mut waiting = self.waiting.lock().expect("no writer panics");
+        if waiting.len() < MOST_WAITING {
+            waiting.push_back(event);
+        }
+        self.write(&mut waiting);
+    }
+
+    /// Tries once more to write what waits.
+    pub fn catch_up(&self) -> Caught {
+        let mut waiting = self.waiting.lock().expect("no writer panics");
+        if waiting.is_empty() {
+            return Caught::Nothing;
+        }
+        self.write(&mut waiting);
+        Caught::Up
+    }
+
+    fn write(&self, waiting: &mut VecDeque<Event>) {
+        while let Some(event) = waiting.front() {
+            if let Err(error) = self.log.append(event) {
+                self.complain(&error.to_string());
+                return;
+            }
+            waiting.pop_front();
         }
     }
 

@@ -17,6 +17,8 @@ mod journal;
 pub mod keeper;
 pub mod lifetime;
 pub mod locks;
+pub mod lost;
+mod over;
 pub mod paths;
 pub mod protocol;
 pub mod request;

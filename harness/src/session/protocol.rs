@@ -44,6 +44,8 @@ pub enum Ask {
     Look,
     /// Keep a value for later tests and hooks.
     Remember { key: String, value: Value },
+    /// This process was told to end by a signal, before its test had an outcome.
+    Interrupted,
     /// Tear down, and say what is left.
     Finish,
 }

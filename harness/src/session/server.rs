@@ -4,7 +4,7 @@
 //! error; only processes of the same user are answered.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -20,7 +20,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::journal::{Journal, millis};
 use super::lifetime::ProcessId;
 use super::protocol::{AppView, Ask, Hello, LONGEST_LINE, Reply, VERSION};
+use crate::point::{self, Point};
 use crate::recipe::RunId;
+
+/// How long a runner may take to end after its last test.
+const RUNNER_ENDS_WITHIN: Duration = Duration::from_secs(3);
 
 /// What a connection asks of the one task that operates on the app.
 pub enum Work {
@@ -37,10 +41,12 @@ pub struct Shared {
     /// Where the state is kept for executables that can't ask.
     pub state_file: PathBuf,
     /// Tiers of which a test began: the others were left out by the runner's filter.
-    pub touched: RefCell<std::collections::BTreeSet<Tier>>,
+    pub touched: RefCell<BTreeSet<Tier>>,
     /// Processes of tests that began and have not ended.
     pub open: RefCell<BTreeMap<u64, Option<ProcessId>>>,
     pub connections: Cell<u64>,
+    /// Processes of tests that were told to end.
+    pub interrupted: RefCell<BTreeSet<i32>>,
     /// How many changes Docker is making for us right now.
     changing: Cell<u32>,
 }
@@ -56,6 +62,7 @@ impl Shared {
             touched: RefCell::default(),
             open: RefCell::default(),
             connections: Cell::new(0),
+            interrupted: RefCell::default(),
             changing: Cell::new(0),
         }
     }
@@ -136,12 +143,32 @@ impl Connection {
     async fn run(mut self, stream: UnixStream) {
         // An error here is the other side's end; a test that was open is recorded below.
         let _ = self.talk(stream).await;
-        self.ended(
-            Outcome::error(
-                "ended without a word: its process was killed, aborted or ran out of memory",
-            ),
-            Vec::new(),
-        );
+        let what = if self.was_interrupted() {
+            self.until_it_is_clear_why().await;
+            "was told to end by a signal, as a runner does with a test that takes too long"
+        } else {
+            "ended without a word: its process was killed, aborted or ran out of memory"
+        };
+        self.ended(Outcome::error(what), Vec::new());
+    }
+
+    fn was_interrupted(&self) -> bool {
+        let told = self.shared.interrupted.borrow();
+        let process = self.process.map(ProcessId::pid);
+        self.test.is_some() && process.is_some_and(|pid| told.contains(&pid))
+    }
+
+    /// A runner that ends one test goes on to the next; one that was told to end itself is gone in
+    /// a moment, and then the run is over with this test still open: it is cancelled.
+    async fn until_it_is_clear_why(&self) {
+        let before = self.shared.connections.get();
+        let next = async {
+            let mut look = tokio::time::interval(Duration::from_millis(10));
+            while self.shared.connections.get() == before {
+                look.tick().await;
+            }
+        };
+        let _ = tokio::time::timeout(RUNNER_ENDS_WITHIN, next).await;
     }
 
     async fn talk(&mut self, stream: UnixStream) -> io::Result<()> {
@@ -203,6 +230,9 @@ impl Connection {
                 };
                 self.shared.journal.emit(started);
                 self.test = Some((tier, name, source, Instant::now()));
+                if tier == Tier::Custom {
+                    point::reach(Point::Custom).await;
+                }
                 Reply::Performed {
                     outcome,
                     app: self.shared.look(),
@@ -218,6 +248,11 @@ impl Connection {
             },
             Ask::Remember { key, value } => {
                 self.shared.keep(key, value);
+                Reply::Done
+            }
+            Ask::Interrupted => {
+                let pid = self.process.map(ProcessId::pid);
+                self.shared.interrupted.borrow_mut().extend(pid);
                 Reply::Done
             }
             Ask::Finish => {

@@ -4,6 +4,7 @@
 //! is a suite of custom-html that misbehaves in the way the variable names, and the tests run its
 //! trials, each in a process of its own, as a runner would.
 
+mod ends;
 mod live;
 mod suites;
 
@@ -16,13 +17,14 @@ use results::{Cause, Outcome, Tier, Verdict};
 
 use live::Live;
 
+type Test = fn() -> anyhow::Result<()>;
+
 fn main() -> ExitCode {
     if let Ok(kind) = std::env::var(live::SUITE) {
         return suites::of(&kind);
     }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    type Test = fn() -> anyhow::Result<()>;
     let tests: [(&str, Test); 8] = [
         (
             "a_hook_that_aborts_fails_its_tier_and_spares_the_keeper",
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     ];
     let trials = tests
         .into_iter()
+        .chain(ends::TESTS)
         .map(|(name, test)| {
             Trial::test(name, move || {
                 test().map_err(|error| Failed::from(format!("{error:#}")))

@@ -5,7 +5,8 @@
 //! outlive its deadline.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use command_fds::CommandFdExt;
@@ -93,7 +94,7 @@ pub async fn deploy(
         Ok(())
     } else {
         let said = String::from_utf8_lossy(&said);
-        Err(fault(&app.stack.to_string(), &said, &status.to_string()))
+        Err(fault(&app.stack.to_string(), &said, status))
     }
 }
 
@@ -122,8 +123,8 @@ fn refuse_steering(variables: &BTreeMap<String, String>) -> Result<(), Fault> {
 }
 
 /// What the client said, as a fault.
-fn fault(stack: &str, said: &str, status: &str) -> Fault {
-    const INFRA: [&str; 14] = [
+fn fault(stack: &str, said: &str, status: ExitStatus) -> Fault {
+    const INFRA: [&str; 13] = [
         "cannot connect to the docker daemon",
         "no space left on device",
         "context deadline exceeded",
@@ -137,7 +138,6 @@ fn fault(stack: &str, said: &str, status: &str) -> Fault {
         "error during connect",
         "permission denied while trying to connect",
         "network \"proxy\" is declared as external, but could not be found",
-        "signal: ",
     ];
     let line = said
         .lines()
@@ -145,7 +145,9 @@ fn fault(stack: &str, said: &str, status: &str) -> Fault {
         .filter(|line| !line.is_empty())
         .filter(|line| {
             // What the client tells of its progress comes on standard output, its advice here.
-            !line.starts_with("Since --detach=false") && !line.starts_with("Ignoring ")
+            !line.starts_with("Since --detach=false")
+                && !line.starts_with("In a future release, --detach")
+                && !line.starts_with("Ignoring ")
         })
         .collect::<Vec<_>>()
         .join("; ");
@@ -161,17 +163,29 @@ fn fault(stack: &str, said: &str, status: &str) -> Fault {
              `abra.sh`)",
         );
     }
-    let lower = format!("{line} {status}").to_lowercase();
-    if INFRA.iter().any(|mark| lower.contains(mark)) {
+    let lower = line.to_lowercase();
+    if was_ended(status) || INFRA.iter().any(|mark| lower.contains(mark)) {
         Fault::Infra(text)
     } else {
         Fault::Recipe(text)
     }
 }
 
+/// Whether somebody ended the client: a newer one turns SIGINT and SIGTERM into a code of its own,
+/// and says nothing.
+fn was_ended(status: ExitStatus) -> bool {
+    let by = |signal: Signal| Some(128 + signal as i32);
+    let codes = [by(Signal::SIGHUP), by(Signal::SIGINT), by(Signal::SIGTERM)];
+    status.signal().is_some() || codes.contains(&status.code())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn exited(code: i32) -> ExitStatus {
+        ExitStatus::from_raw(code << 8)
+    }
 
     #[rstest::rstest]
     #[case::daemon(
@@ -192,16 +206,24 @@ mod tests {
         true
     )]
     fn what_the_client_says_tells_whose_fault_it_is(#[case] said: &str, #[case] recipe: bool) {
-        let fault = fault("x", said, "exit status: 1");
+        let fault = fault("x", said, exited(1));
         assert_eq!(matches!(fault, Fault::Recipe(_)), recipe, "{fault:?}");
     }
 
-    #[test]
-    fn a_killed_client_is_no_fault_of_the_recipe() {
-        let fault = fault("x", "", "signal: 9 (SIGKILL)");
+    #[rstest::rstest]
+    #[case::killed(ExitStatus::from_raw(9), "signal: 9 (SIGKILL)")]
+    #[case::terminated(exited(143), "exit status: 143")]
+    #[case::interrupted(exited(130), "exit status: 130")]
+    fn a_client_that_was_ended_is_no_fault_of_the_recipe(
+        #[case] status: ExitStatus,
+        #[case] said: &str,
+    ) {
+        let advice = "In a future release, --detach=false will become the default.";
         assert_eq!(
-            fault,
-            Fault::infra("deploying x: `docker stack deploy` ended with signal: 9 (SIGKILL)")
+            fault("x", advice, status),
+            Fault::infra(format!(
+                "deploying x: `docker stack deploy` ended with {said}"
+            ))
         );
     }
 

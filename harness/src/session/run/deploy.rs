@@ -14,6 +14,7 @@ use crate::edge::{Edge, EdgeSpec};
 use crate::engine::Deployment;
 use crate::fault::Fault;
 use crate::http;
+use crate::point::{self, Point};
 use crate::recipe::policy;
 use crate::session::deployment::new_env;
 use crate::session::protocol::LiveView;
@@ -185,9 +186,16 @@ impl<G: Generic> Run<'_, G> {
             .as_mut()
             .and_then(|prepared| prepared.edge_spec.take());
         let prepared = self.prepared()?;
+        let (before, after) = if self.current_tier() == Some(Tier::Fresh) {
+            (Point::Fresh, Point::Freshed)
+        } else {
+            (Point::Deploy, Point::Deployed)
+        };
         let deploy = async {
+            point::reach(before).await;
             let deployed = prepared.engine.deploy(&prepared.app, deployment);
             self.shared.change(deployed).await?;
+            point::reach(after).await;
             self.settle_down(deployment).await
         };
         let edge = async {

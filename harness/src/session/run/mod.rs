@@ -31,6 +31,7 @@ use super::server::Shared;
 use crate::data::Seeded;
 use crate::engine::Backup;
 use crate::fault::Fault;
+use crate::point::{self, Point};
 use crate::recipe::RecipeName;
 use crate::site::Site;
 use crate::suite::repo_local::{Surroundings, run as run_executable};
@@ -119,6 +120,9 @@ impl<'a, G: Generic> Run<'a, G> {
                 .settle(tier, Instant::now(), Err(Stop::Outcome(declared)))
                 .await;
         }
+        if tier == Tier::Upgrade {
+            point::reach(Point::Between).await;
+        }
         if tier != Tier::Install
             && let Some(blocked) = self.needs(tier).await
         {
@@ -171,6 +175,10 @@ impl<'a, G: Generic> Run<'a, G> {
                 None => self.move_to_head(tier).await,
             },
         }
+    }
+
+    fn current_tier(&self) -> Option<Tier> {
+        self.current.map(|(tier, _)| tier)
     }
 
     /// Records the start of an operation.
@@ -260,7 +268,8 @@ impl<'a, G: Generic> Run<'a, G> {
         ];
         let deadline = prepared.site.limits.hook();
         let (private, log) = (&self.paths.private, self.paths.log());
-        Ok(start_hook(hook, deadline, private, &log, &environment).await)
+        let redactor = self.journal().redactor();
+        Ok(start_hook(hook, deadline, private, (&log, redactor), &environment).await)
     }
 
     fn prepared(&self) -> Result<&Prepared, Fault> {

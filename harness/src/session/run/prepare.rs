@@ -14,6 +14,7 @@ use crate::engine::stack::{Snapshots, StackEngine};
 use crate::engine::{AppSpec, Deployment, Engine};
 use crate::fault::Fault;
 use crate::http;
+use crate::point::{self, Point};
 use crate::recipe::{AppDomain, CommitSha, EnvFile};
 use crate::session::deployment::{deployment, new_env};
 use crate::session::janitor;
@@ -167,6 +168,7 @@ impl<G: Generic> Run<'_, G> {
             slot,
         });
         self.write_env()?;
+        point::reach(Point::SetUp).await;
         self.hook(Hook::Install).await?;
         self.read_env()
     }

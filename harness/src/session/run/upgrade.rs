@@ -7,6 +7,7 @@ use super::prepare::Target;
 use super::{Operation, Run, Stop, facts};
 use crate::data;
 use crate::fault::Fault;
+use crate::point::{self, Point};
 use crate::suite::{Generic, Hook};
 use crate::swarm::{self, Expected, differences};
 
@@ -68,8 +69,10 @@ impl<G: Generic> Run<'_, G> {
         let deployment = self.ready_deployment(head).await?;
         let prepared = self.prepared()?;
         let before = self.converged.borrow().clone();
+        point::reach(Point::Redeploy).await;
         let deployed = prepared.engine.deploy(&prepared.app, &deployment);
         self.shared.change(deployed).await?;
+        point::reach(Point::Redeployed).await;
         let converged = self.settle_down(&deployment).await?;
         if converged == before {
             let text = "head changes no service: no task was replaced";

@@ -1,0 +1,122 @@
+//! `chaos`: kills each part of a run at each moment, breaks what it stands on, and looks at what is
+//! left. Invariant 3 of the architecture, shown on whole runs.
+//!
+//! Invariants: no cell touches what it did not start; a matrix of which no cell was played is an
+//! error.
+
+mod cell;
+mod look;
+mod play;
+mod processes;
+mod stage;
+mod subject;
+mod table;
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, mpsc};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Args;
+use harness::fault::Fault;
+
+use self::play::Played;
+use self::stage::{Bystander, Stage};
+use crate::setup::{self, Ask};
+use crate::exit;
+
+/// Room beside what others have live on this engine.
+const SPARE_SLOTS: usize = 12;
+
+/// Kill each part of a run at each moment, and look at what is left
+#[derive(Debug, Args)]
+pub struct Chaos {
+    /// A few cells only
+    #[arg(long)]
+    quick: bool,
+    /// Cells with this in their name
+    #[arg(long, value_name = "PATTERN")]
+    only: Option<String>,
+    /// How many cells are played side by side
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=8))]
+    jobs: u8,
+    /// Name the cells and play none
+    #[arg(long)]
+    list: bool,
+    /// Don't ask before each step of the set-up
+    #[arg(long)]
+    yes: bool,
+}
+
+/// A cell by its name.
+struct Cell {
+    name: String,
+    play: Box<dyn Fn(&Stage, &str) -> Result<Played> + Send>,
+}
+
+impl Chaos {
+    pub fn run(self) -> Result<u8> {
+        let cells = self.cells();
+        if cells.is_empty() {
+            return Err(Fault::usage("no cell has that in its name; see them with --list").into());
+        }
+        if self.list {
+            cells.iter().for_each(|cell| println!("{}", cell.name));
+            return Ok(exit::PASS);
+        }
+        setup::setup(Ask::from_environment(self.yes))?;
+        let stage = Stage::new(SPARE_SLOTS)?;
+        stage.build()?;
+        let began = Instant::now();
+        let bystander = Bystander::start(&stage)?;
+        let mut rows = side_by_side(&stage, cells, self.jobs);
+        let untouched = bystander.end(&stage);
+        rows.push(table::row("bystander", untouched.map(|()| Played::default())));
+        let bad = rows.iter().filter(|row| !row.is_good()).count();
+        print!("{}", table::summary(&rows, began.elapsed()));
+        if bad == 0 {
+            return Ok(exit::PASS);
+        }
+        println!("what was found is kept in {}", stage.keep().display());
+        Ok(exit::FAILED)
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        let kills = if self.quick { cell::quick() } else { cell::all() };
+        let cells = kills.into_iter().map(|kill| Cell {
+            name: kill.to_string(),
+            play: Box::new(move |stage, id| play::kill(stage, kill, id)),
+        });
+        let wanted = |cell: &Cell| self.only.as_ref().is_none_or(|part| cell.name.contains(part));
+        cells.filter(wanted).collect()
+    }
+}
+
+/// Plays cells on a few threads, and shows each as it is done.
+fn side_by_side(stage: &Stage, cells: Vec<Cell>, jobs: u8) -> Vec<table::Row> {
+    let count = cells.len();
+    let queue = Mutex::new(cells.into_iter().enumerate().collect::<VecDeque<_>>());
+    let (done, rows) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            let (queue, done) = (&queue, done.clone());
+            scope.spawn(move || {
+                loop {
+                    let next = queue.lock().expect("no player panics with the lock").pop_front();
+                    let Some((number, cell)) = next else { break };
+                    let id = format!("chaos-{number}");
+                    let row = table::row(&cell.name, (cell.play)(stage, &id)).of_run(&id);
+                    // Nobody listens: then nobody is shown it.
+                    let _ = done.send(row);
+                }
+            });
+        }
+        drop(done);
+        rows.iter()
+            .enumerate()
+            .inspect(|(n, row)| println!("{:3}/{count} {row}", n + 1))
+            .map(|(_, row)| row)
+            .collect()
+    })
+}
