@@ -5,6 +5,7 @@
 //! error.
 
 mod cell;
+mod fault;
 mod look;
 mod play;
 mod processes;
@@ -52,6 +53,8 @@ pub struct Chaos {
 /// A cell by its name.
 struct Cell {
     name: String,
+    /// Nothing is played beside it, and no bystander is there.
+    alone: bool,
     play: Box<dyn Fn(&Stage, &str) -> Result<Played> + Send>,
 }
 
@@ -69,8 +72,10 @@ impl Chaos {
         let stage = Stage::new(SPARE_SLOTS)?;
         stage.build()?;
         let began = Instant::now();
+        let (alone, cells): (Vec<_>, _) = cells.into_iter().partition(|cell| cell.alone);
+        let mut rows = side_by_side(&stage, alone, 1);
         let bystander = Bystander::start(&stage)?;
-        let mut rows = side_by_side(&stage, cells, self.jobs);
+        rows.extend(side_by_side(&stage, cells, self.jobs));
         let untouched = bystander.end(&stage);
         rows.push(table::row("bystander", untouched.map(|()| Played::default())));
         let bad = rows.iter().filter(|row| !row.is_good()).count();
@@ -84,10 +89,19 @@ impl Chaos {
 
     fn cells(&self) -> Vec<Cell> {
         let kills = if self.quick { cell::quick() } else { cell::all() };
-        let cells = kills.into_iter().map(|kill| Cell {
+        let kills = kills.into_iter().map(|kill| Cell {
             name: kill.to_string(),
+            alone: false,
             play: Box::new(move |stage, id| play::kill(stage, kill, id)),
         });
+        let alone = fault::ALONE.into_iter().map(|fault| (fault, true));
+        let beside = fault::BESIDE_OTHERS.into_iter().map(|fault| (fault, false));
+        let faults = alone.chain(beside).map(|((name, play), alone)| Cell {
+            name: name.to_owned(),
+            alone,
+            play: Box::new(play),
+        });
+        let cells = kills.chain(faults.filter(|_| !self.quick));
         let wanted = |cell: &Cell| self.only.as_ref().is_none_or(|part| cell.name.contains(part));
         cells.filter(wanted).collect()
     }
@@ -96,7 +110,7 @@ impl Chaos {
 /// Plays cells on a few threads, and shows each as it is done.
 fn side_by_side(stage: &Stage, cells: Vec<Cell>, jobs: u8) -> Vec<table::Row> {
     let count = cells.len();
-    let queue = Mutex::new(cells.into_iter().enumerate().collect::<VecDeque<_>>());
+    let queue = Mutex::new(cells.into_iter().collect::<VecDeque<_>>());
     let (done, rows) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..jobs {
@@ -104,8 +118,8 @@ fn side_by_side(stage: &Stage, cells: Vec<Cell>, jobs: u8) -> Vec<table::Row> {
             scope.spawn(move || {
                 loop {
                     let next = queue.lock().expect("no player panics with the lock").pop_front();
-                    let Some((number, cell)) = next else { break };
-                    let id = format!("chaos-{number}");
+                    let Some(cell) = next else { break };
+                    let id = cell.name.replace(['/', '+'], "-");
                     let row = table::row(&cell.name, (cell.play)(stage, &id)).of_run(&id);
                     // Nobody listens: then nobody is shown it.
                     let _ = done.send(row);
@@ -115,8 +129,10 @@ fn side_by_side(stage: &Stage, cells: Vec<Cell>, jobs: u8) -> Vec<table::Row> {
         drop(done);
         rows.iter()
             .enumerate()
-            .inspect(|(n, row)| println!("{:3}/{count} {row}", n + 1))
-            .map(|(_, row)| row)
+            .map(|(n, row)| {
+                println!("{:3}/{count} {row}", n + 1);
+                row
+            })
             .collect()
     })
 }

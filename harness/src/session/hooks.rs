@@ -139,8 +139,16 @@ pub async fn start_hook(
         Some(Outcome::Fail { reason }) => Outcome::fail(format!("hook {name}: {reason}")),
         Some(Outcome::Error { reason }) => Outcome::error(format!("hook {name}: {reason}")),
         Some(outcome) => outcome,
-        None => Outcome::fail(format!("hook {name} ended without a word: {status}")),
+        None => match writable(private) {
+            Ok(()) => Outcome::fail(format!("hook {name} ended without a word: {status}")),
+            // It may have had a word, and no room for it.
+            Err(error) => Outcome::error(format!("hook {name}: {}: {error}", private.display())),
+        },
     }
+}
+
+fn writable(dir: &Path) -> std::io::Result<()> {
+    tempfile::tempfile_in(dir)?.write_all(&[0])
 }
 
 /// A hook's process and all that it started in its group: killed when this is dropped, also where

@@ -1,6 +1,7 @@
 //! What a session writes while it goes on: events, redacted.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -98,12 +99,8 @@ impl Journal {
         }
     }
 
-    #[expect(
-        clippy::print_stderr,
-        reason = "the keeper's standard error is the run's log"
-    )]
     fn complain(&self, text: &str) {
-        eprintln!("{}", self.redact(text));
+        say_in_the_log(&self.redact(text));
     }
 
     pub fn note(&self, tier: Option<Tier>, text: impl Into<String>) {
@@ -167,6 +164,12 @@ impl Progress for Journal {
             deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
         });
     }
+}
+
+/// The keeper's standard error is the run's log, which may be on a full disk: that must not end the
+/// keeper, as `eprintln` would.
+pub fn say_in_the_log(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Milliseconds since `started`.

@@ -18,7 +18,7 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
-use super::journal::{Caught, Journal};
+use super::journal::{Caught, Journal, say_in_the_log};
 use super::lifetime::ProcessId;
 use super::over::{End, LOOK_FOR_CANCEL, gone_during_teardown, over};
 use super::paths::{EVENTS, Paths};
@@ -38,18 +38,10 @@ pub fn main<G: Generic>(suite: &Suite<G>) -> ExitCode {
     match keep(suite) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
-            complain(&fault.to_string());
+            say_in_the_log(&format!("keeper: {fault}"));
             ExitCode::FAILURE
         }
     }
-}
-
-#[expect(
-    clippy::print_stderr,
-    reason = "the keeper's standard error is the run's log"
-)]
-fn complain(text: &str) {
-    eprintln!("keeper: {text}");
 }
 
 fn keep<G: Generic>(suite: &Suite<G>) -> Result<(), Fault> {

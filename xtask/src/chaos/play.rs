@@ -28,6 +28,8 @@ pub struct Played {
     pub clean_up: Option<Duration>,
     /// What is worth a word.
     pub note: String,
+    /// What it needs is not here: neither good nor bad.
+    pub not_played: bool,
     /// What is not as it must be; empty: the cell is good.
     pub wrong: Vec<String>,
 }

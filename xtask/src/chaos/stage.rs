@@ -62,13 +62,7 @@ impl Stage {
 
     /// Runs another command of this program to its end, which must be a good one.
     pub fn xtask(&self, arguments: &[&str], state: &Path) -> Result<()> {
-        let output = Command::new(std::env::current_exe().context("finding this program")?)
-            .args(arguments)
-            .env("CCCI_STATE_DIR", state)
-            .env("CCCI_SITE", self.site())
-            .env("PATH", place::search_path())
-            .stdin(Stdio::null())
-            .output()?;
+        let output = self.command(arguments, state).output()?;
         ensure!(
             output.status.success(),
             "xtask {}: {}: {}",
@@ -77,6 +71,18 @@ impl Stage {
             String::from_utf8_lossy(&output.stderr)
         );
         Ok(())
+    }
+
+    /// Another command of this program.
+    pub fn command(&self, arguments: &[&str], state: &Path) -> Command {
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .args(arguments)
+            .env("CCCI_STATE_DIR", state)
+            .env("CCCI_SITE", self.site())
+            .env("PATH", place::search_path())
+            .stdin(Stdio::null());
+        command
     }
 
     /// Builds what the runs run, so that no cell waits for a compiler.

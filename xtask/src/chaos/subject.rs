@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -18,7 +18,6 @@ use results::{Event, Record};
 use super::cell::Target;
 use super::{look, processes};
 use super::stage::{RECIPE, Stage};
-use crate::place;
 use crate::test::leftovers::{Marker, VARIABLE};
 
 /// From its start to a point, beside others and with a cold cache.
@@ -69,19 +68,17 @@ impl Subject {
         let out = File::create(&said)?;
         let marker = Marker::new();
         let state = how.state.unwrap_or_else(|| stage.state());
-        let mut command = Command::new(std::env::current_exe().context("finding this program")?);
+        let pull_request = pr.to_string();
+        let fixed = ["ci", "--yes", "--run-id", id, "--pr", &pull_request];
+        let mut command = stage.command(&fixed, &state);
         command
-            .args(["ci", "--yes", "--run-id", id, "--pr", &pr.to_string()])
             .args(["--recipe", how.recipe.unwrap_or(RECIPE)])
             .arg("--site")
             .arg(how.site.unwrap_or_else(|| stage.site()))
             .args(how.flags)
-            .env("CCCI_STATE_DIR", &state)
-            .env("PATH", place::search_path())
             .env("TMPDIR", &tmp)
             .env(VARIABLE, marker.as_str())
             .envs(how.environment)
-            .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out);
         if let Some(source) = how.source {
@@ -106,10 +103,6 @@ impl Subject {
             tmp,
             said,
         })
-    }
-
-    pub fn id(&self) -> &RunId {
-        &self.id
     }
 
     /// Waits until the run is held at its point.

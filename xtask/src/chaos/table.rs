@@ -41,7 +41,11 @@ impl Row {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let played = &self.played;
-        let word = if self.is_good() { "good" } else { "BAD" };
+        let word = match (self.is_good(), played.not_played) {
+            (true, false) => "good",
+            (true, true) => "-",
+            (false, _) => "BAD",
+        };
         let verdict = played.verdict.map_or("-".to_owned(), |verdict| verdict.to_string());
         let exit = played.exit.map_or("-".to_owned(), |code| code.to_string());
         let took = played
@@ -73,11 +77,12 @@ pub fn summary(rows: &[Row], took: Duration) -> String {
             let _ = writeln!(text, "        run {}", row.run);
         }
     }
+    let not_played = good.iter().filter(|row| row.played.not_played).count();
     let _ = writeln!(
         text,
-        "\n{} cells: {} good, {} bad, in {}",
+        "\n{} cells: {} good, {} bad, {not_played} not played, in {}",
         rows.len(),
-        good.len(),
+        good.len() - not_played,
         bad.len(),
         Seconds(took)
     );
@@ -96,15 +101,15 @@ mod tests {
             verdict: Some(Verdict::Pass),
             exit: Some(0),
             clean_up: Some(Duration::from_millis(1500)),
-            note: String::new(),
             wrong: vec!["left: volume x".to_owned()],
+            ..Played::default()
         };
         let good = Played {
             verdict: Some(Verdict::Error),
             exit: Some(3),
             clean_up: Some(Duration::from_secs(12)),
             note: "removed by the janitor".to_owned(),
-            wrong: Vec::new(),
+            ..Played::default()
         };
         let rows = [
             row("keeper/kill/deploy", Ok(bad)).of_run("chaos-1"),

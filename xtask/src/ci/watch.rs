@@ -239,7 +239,11 @@ pub fn ask_to_stop(dir: &Path, by: &str) -> io::Result<bool> {
         .create_new(true)
         .open(dir.join(CANCEL));
     match made {
-        Ok(mut file) => file.write_all(by.as_bytes()).map(|()| true),
+        Ok(mut file) => {
+            // The disk may be full: a wish without a name is one all the same.
+            let _ = file.write_all(by.as_bytes());
+            Ok(true)
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
     }
