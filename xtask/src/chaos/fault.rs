@@ -1,6 +1,7 @@
 //! Cells that kill nobody: what a run stands on is broken, or runs get into each other's way.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -8,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use harness::point::Point;
 use jiff::Timestamp;
-use results::Verdict;
+use results::{Event, Verdict};
 use results::event::EventKind;
 
 use super::cell::Expected;
@@ -16,6 +17,12 @@ use super::play::{Played, judge};
 use super::stage::Stage;
 use super::subject::{Start, Subject};
 use crate::exit;
+
+/// Where cargo and nextest look for what a test is started with.
+#[cfg(target_arch = "x86_64")]
+const RUNNER: &str = "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER";
+#[cfg(target_arch = "aarch64")]
+const RUNNER: &str = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER";
 
 type Fault = fn(&Stage, &str) -> Result<Played>;
 
@@ -167,7 +174,7 @@ fn disk_full(stage: &Stage, id: &str, point: Point) -> Result<Played> {
     Ok(played)
 }
 
-/// The clock of all processes of a run jumps while the app is being deployed. Deadlines and waits
+/// The clock of the keeper and of the tests jumps while the app is being deployed. Deadlines and waits
 /// go by the time that passes, so nothing comes of it.
 fn clock(stage: &Stage, id: &str, jump: &str) -> Result<Played> {
     let Some(library) = faketime() else {
@@ -177,14 +184,19 @@ fn clock(stage: &Stage, id: &str, jump: &str) -> Result<Played> {
             ..Played::default()
         });
     };
-    let offset = stage.work(id)?.join("offset");
+    let work = stage.work(id)?;
+    let offset = work.join("offset");
     fs::write(&offset, "+0s")?;
+    // What nextest starts the tests with: cargo does not stand a clock of that kind.
+    let runner = work.join("with-another-clock");
+    fs::write(&runner, format!("#!/bin/sh\nLD_PRELOAD={} exec \"$@\"\n", library.display()))?;
+    fs::set_permissions(&runner, fs::Permissions::from_mode(0o755))?;
     let text = |path: &Path| path.display().to_string();
     let how = Start {
         tiers: Some("install,backup,restore"),
         point: Some(Point::Deployed),
         environment: vec![
-            ("LD_PRELOAD", text(&library)),
+            (RUNNER, text(&runner)),
             ("FAKETIME_TIMESTAMP_FILE", text(&offset)),
             ("FAKETIME_NO_CACHE", "1".to_owned()),
             // As a real jump: the time since boot goes on, and files have their own times.
@@ -199,9 +211,9 @@ fn clock(stage: &Stage, id: &str, jump: &str) -> Result<Played> {
     fs::write(&offset, jump)?;
     subject.let_go()?;
     let mut played = ended(&mut subject, &PASSES)?;
-    let last = subject.events().pop().context("a run has events")?.at;
-    let jumped = last.duration_since(before).abs();
-    if jumped.as_secs() < 3000 {
+    // Those of the keeper: the last one is xtask's, whose clock goes right.
+    let jumped = |event: &Event| event.at.duration_since(before).abs().as_secs() > 3000;
+    if !subject.events().iter().any(jumped) {
         played.wrong.push("the clock did not jump".to_owned());
     }
     Ok(played)
