@@ -108,19 +108,13 @@ async fn hold(file: &Path) {
         return;
     }
     // Nobody let it go in time: it goes on by itself.
-    let _ = wait_until(
-        "the end of a hold",
-        LONGEST,
-        LOOK,
-        &Unwatched,
-        || async {
-            if file.exists() {
-                Probe::NotYet("held".to_owned())
-            } else {
-                Probe::Ready(())
-            }
-        },
-    )
+    let _ = wait_until("the end of a hold", LONGEST, LOOK, &Unwatched, || async {
+        if file.exists() {
+            Probe::NotYet("held".to_owned())
+        } else {
+            Probe::Ready(())
+        }
+    })
     .await;
 }
 

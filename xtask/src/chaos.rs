@@ -5,6 +5,7 @@
 //! error.
 
 mod cell;
+mod engine;
 mod fault;
 mod look;
 mod play;
@@ -24,8 +25,8 @@ use harness::fault::Fault;
 
 use self::play::Played;
 use self::stage::{Bystander, Stage};
-use crate::setup::{self, Ask};
 use crate::exit;
+use crate::setup::{self, Ask};
 
 /// Room beside what others have live on this engine.
 const SPARE_SLOTS: usize = 12;
@@ -36,6 +37,9 @@ pub struct Chaos {
     /// A few cells only
     #[arg(long)]
     quick: bool,
+    /// Only those that stop the Docker engine or drain the node: nothing else may run here
+    #[arg(long, conflicts_with = "quick")]
+    engine: bool,
     /// Cells with this in their name
     #[arg(long, value_name = "PATTERN")]
     only: Option<String>,
@@ -74,10 +78,15 @@ impl Chaos {
         let began = Instant::now();
         let (alone, cells): (Vec<_>, _) = cells.into_iter().partition(|cell| cell.alone);
         let mut rows = side_by_side(&stage, alone, 1);
-        let bystander = Bystander::start(&stage)?;
-        rows.extend(side_by_side(&stage, cells, self.jobs));
-        let untouched = bystander.end(&stage);
-        rows.push(table::row("bystander", untouched.map(|()| Played::default())));
+        if !cells.is_empty() {
+            let bystander = Bystander::start(&stage)?;
+            rows.extend(side_by_side(&stage, cells, self.jobs));
+            let untouched = bystander.end(&stage);
+            rows.push(table::row(
+                "bystander",
+                untouched.map(|()| Played::default()),
+            ));
+        }
         let bad = rows.iter().filter(|row| !row.is_good()).count();
         print!("{}", table::summary(&rows, began.elapsed()));
         if bad == 0 {
@@ -88,7 +97,24 @@ impl Chaos {
     }
 
     fn cells(&self) -> Vec<Cell> {
-        let kills = if self.quick { cell::quick() } else { cell::all() };
+        let wanted = |cell: &Cell| {
+            self.only
+                .as_ref()
+                .is_none_or(|part| cell.name.contains(part))
+        };
+        if self.engine {
+            let cells = engine::all().into_iter().map(|(name, away, point)| Cell {
+                name,
+                alone: true,
+                play: Box::new(move |stage, id| engine::play(stage, id, away, point)),
+            });
+            return cells.filter(wanted).collect();
+        }
+        let kills = if self.quick {
+            cell::quick()
+        } else {
+            cell::all()
+        };
         let kills = kills.into_iter().map(|kill| Cell {
             name: kill.to_string(),
             alone: false,
@@ -102,7 +128,6 @@ impl Chaos {
             play: Box::new(play),
         });
         let cells = kills.chain(faults.filter(|_| !self.quick));
-        let wanted = |cell: &Cell| self.only.as_ref().is_none_or(|part| cell.name.contains(part));
         cells.filter(wanted).collect()
     }
 }
@@ -117,7 +142,10 @@ fn side_by_side(stage: &Stage, cells: Vec<Cell>, jobs: u8) -> Vec<table::Row> {
             let (queue, done) = (&queue, done.clone());
             scope.spawn(move || {
                 loop {
-                    let next = queue.lock().expect("no player panics with the lock").pop_front();
+                    let next = queue
+                        .lock()
+                        .expect("no player panics with the lock")
+                        .pop_front();
                     let Some(cell) = next else { break };
                     let id = cell.name.replace(['/', '+'], "-");
                     let row = table::row(&cell.name, (cell.play)(stage, &id)).of_run(&id);

@@ -188,7 +188,10 @@ impl Held {
     }
 
     fn clear(&self) -> Result<(), Fault> {
-        let cleared = self.file.try_clone().and_then(|file| File::from(file).set_len(0));
+        let cleared = self
+            .file
+            .try_clone()
+            .and_then(|file| File::from(file).set_len(0));
         cleared.map_err(|error| Fault::infra(format!("{}: {error}", self.path.display())))
     }
 

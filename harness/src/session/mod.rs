@@ -24,5 +24,6 @@ pub mod protocol;
 pub mod request;
 mod run;
 mod server;
+mod trouble;
 
 pub use journal::Journal;

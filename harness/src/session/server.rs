@@ -20,8 +20,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::journal::{Journal, millis};
 use super::lifetime::ProcessId;
 use super::protocol::{AppView, Ask, Hello, LONGEST_LINE, Reply, VERSION};
+use super::trouble::fairly;
 use crate::point::{self, Point};
 use crate::recipe::RunId;
+use crate::swarm::Swarm;
 
 /// How long a runner may take to end after its last test.
 const RUNNER_ENDS_WITHIN: Duration = Duration::from_secs(3);
@@ -47,6 +49,8 @@ pub struct Shared {
     pub connections: Cell<u64>,
     /// Processes of tests that were told to end.
     pub interrupted: RefCell<BTreeSet<i32>>,
+    /// The engine, once a run uses it.
+    pub swarm: RefCell<Option<Swarm>>,
     /// How many changes Docker is making for us right now.
     changing: Cell<u32>,
 }
@@ -63,6 +67,7 @@ impl Shared {
             open: RefCell::default(),
             connections: Cell::new(0),
             interrupted: RefCell::default(),
+            swarm: RefCell::default(),
             changing: Cell::new(0),
         }
     }
@@ -74,6 +79,12 @@ impl Shared {
         let result = work.await;
         self.changing.set(self.changing.get() - 1);
         result
+    }
+
+    /// A failure is the recipe's only on a host that is not in trouble itself.
+    pub async fn fairly(&self, outcome: Outcome) -> Outcome {
+        let swarm = self.swarm.borrow().clone();
+        fairly(outcome, swarm).await
     }
 
     /// Returns when no such change is being made.
@@ -239,6 +250,7 @@ impl Connection {
                 }
             }
             Ask::End { outcome, evidence } => {
+                let outcome = self.shared.fairly(outcome).await;
                 self.ended(outcome, evidence);
                 Reply::Done
             }

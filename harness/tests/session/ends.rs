@@ -12,9 +12,10 @@ use crate::live::Live;
 use crate::suites;
 
 pub const TESTS: [(&str, Test); 9] = [
-    ("a_hook_that_exits_fails_its_tier_and_spares_the_keeper", || {
-        hook_fails("hook-exits", "ended without a word: exit status: 0")
-    }),
+    (
+        "a_hook_that_exits_fails_its_tier_and_spares_the_keeper",
+        || hook_fails("hook-exits", "ended without a word: exit status: 0"),
+    ),
     (
         "a_hook_that_overflows_its_stack_fails_its_tier_and_spares_the_keeper",
         || hook_fails("hook-overflows", "ended without a word: signal: 6"),
@@ -26,7 +27,10 @@ pub const TESTS: [(&str, Test); 9] = [
         "a_hook_ends_with_a_killed_keeper_and_its_secret_is_in_no_file",
         hook_of_a_killed_keeper,
     ),
-    ("a_keeper_that_is_told_to_end_cancels_the_run", keeper_told_to_end),
+    (
+        "a_keeper_that_is_told_to_end_cancels_the_run",
+        keeper_told_to_end,
+    ),
     (
         "a_runner_that_is_interrupted_during_a_test_cancels_the_run",
         interrupted_runner,
@@ -36,7 +40,10 @@ pub const TESTS: [(&str, Test); 9] = [
         test_ended_by_its_runner,
     ),
     ("a_test_without_memory_is_an_error", test_without_memory),
-    ("a_killed_run_gets_its_record_from_the_janitor", record_by_the_janitor),
+    (
+        "a_killed_run_gets_its_record_from_the_janitor",
+        record_by_the_janitor,
+    ),
 ];
 
 fn hook_fails(kind: &'static str, said: &str) -> anyhow::Result<()> {
@@ -154,7 +161,8 @@ fn record_by_the_janitor() -> anyhow::Result<()> {
 
 fn signal(child: &Child, signal: Signal) -> anyhow::Result<()> {
     let id = ProcessId::of(i32::try_from(child.id())?);
-    id.ok_or_else(|| anyhow::anyhow!("it has ended"))?.signal(signal);
+    id.ok_or_else(|| anyhow::anyhow!("it has ended"))?
+        .signal(signal);
     Ok(())
 }
 

@@ -227,7 +227,9 @@ impl Live {
     pub fn hook(&self) -> anyhow::Result<ProcessId> {
         let keeper = self.keeper()?.pid();
         let children = fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children"))?;
-        let mut children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+        let mut children = children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok());
         let found = children.find(|pid: &i32| {
             let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             String::from_utf8_lossy(&arguments).contains("--cc-ci-hook")

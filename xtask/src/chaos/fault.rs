@@ -9,8 +9,8 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use harness::point::Point;
 use jiff::Timestamp;
-use results::{Event, Verdict};
 use results::event::EventKind;
+use results::{Event, Verdict};
 
 use super::cell::Expected;
 use super::play::{Played, judge};
@@ -34,11 +34,21 @@ pub const BESIDE_OTHERS: [(&str, Fault); 10] = [
     ("same-app/two-runs", same_app_twice),
     ("janitor/beside-a-live-run", janitor_beside_a_live_run),
     ("janitor/of-the-next-run", janitor_of_the_next_run),
-    ("disk-full/set-up", |stage, id| disk_full(stage, id, Point::SetUp)),
-    ("disk-full/deploy", |stage, id| disk_full(stage, id, Point::Deployed)),
-    ("disk-full/backup", |stage, id| disk_full(stage, id, Point::Backup)),
-    ("disk-full/teardown", |stage, id| disk_full(stage, id, Point::Teardown)),
-    ("clock/an-hour-ahead", |stage, id| clock(stage, id, "+3600s")),
+    ("disk-full/set-up", |stage, id| {
+        disk_full(stage, id, Point::SetUp)
+    }),
+    ("disk-full/deploy", |stage, id| {
+        disk_full(stage, id, Point::Deployed)
+    }),
+    ("disk-full/backup", |stage, id| {
+        disk_full(stage, id, Point::Backup)
+    }),
+    ("disk-full/teardown", |stage, id| {
+        disk_full(stage, id, Point::Teardown)
+    }),
+    ("clock/an-hour-ahead", |stage, id| {
+        clock(stage, id, "+3600s")
+    }),
     ("clock/an-hour-back", |stage, id| clock(stage, id, "-3600s")),
 ];
 
@@ -58,13 +68,22 @@ fn reused_run_id(stage: &Stage, id: &str) -> Result<Played> {
     };
     let mut first = Subject::start(stage, id, pr, held)?;
     first.until_held()?;
-    let again = ["ci", "--yes", "--recipe", super::stage::RECIPE, "--run-id", id];
+    let again = [
+        "ci",
+        "--yes",
+        "--recipe",
+        super::stage::RECIPE,
+        "--run-id",
+        id,
+    ];
     let second = stage.command(&again, &stage.state()).output()?;
     let code = exit::of_child(second.status);
     first.let_go()?;
     let mut played = ended(&mut first, &PASSES)?;
     if code != exit::USAGE {
-        played.wrong.push(format!("the second run ended with {code}"));
+        played
+            .wrong
+            .push(format!("the second run ended with {code}"));
     }
     Ok(played)
 }
@@ -85,9 +104,10 @@ fn same_app_twice(stage: &Stage, id: &str) -> Result<Played> {
     };
     let mut second = Subject::start(stage, &format!("{id}-second"), pr, free)?;
     let behind = format!("behind {id}");
-    second.until_event("the second run to queue", |event| {
-        matches!(event, EventKind::Waiting { status, .. } if *status == behind)
-    })?;
+    second.until_event(
+        "the second run to queue",
+        |event| matches!(event, EventKind::Waiting { status, .. } if *status == behind),
+    )?;
     first.let_go()?;
     let mut played = Played::default();
     // What is there of the app after the first run's end is the second's.
@@ -168,7 +188,11 @@ fn disk_full(stage: &Stage, id: &str, point: Point) -> Result<Played> {
         reaped: false,
     };
     // The removal makes room, and what waited for it is written then: nothing is missing.
-    let expected = if point == Point::Teardown { &PASSES } else { &error };
+    let expected = if point == Point::Teardown {
+        &PASSES
+    } else {
+        &error
+    };
     let mut played = ended(&mut subject, expected)?;
     played.clean_up = Some(hit.elapsed());
     Ok(played)
@@ -189,7 +213,10 @@ fn clock(stage: &Stage, id: &str, jump: &str) -> Result<Played> {
     fs::write(&offset, "+0s")?;
     // What nextest starts the tests with: cargo does not stand a clock of that kind.
     let runner = work.join("with-another-clock");
-    fs::write(&runner, format!("#!/bin/sh\nLD_PRELOAD={} exec \"$@\"\n", library.display()))?;
+    fs::write(
+        &runner,
+        format!("#!/bin/sh\nLD_PRELOAD={} exec \"$@\"\n", library.display()),
+    )?;
     fs::set_permissions(&runner, fs::Permissions::from_mode(0o755))?;
     let text = |path: &Path| path.display().to_string();
     let how = Start {
@@ -235,7 +262,12 @@ fn four_runs_on_two_slots(stage: &Stage, id: &str) -> Result<Played> {
             site: Some(site.clone()),
             ..Start::default()
         };
-        runs.push(Subject::start(stage, &format!("{id}-{recipe}"), stage.pr(), how)?);
+        runs.push(Subject::start(
+            stage,
+            &format!("{id}-{recipe}"),
+            stage.pr(),
+            how,
+        )?);
     }
     let mut played = Played::default();
     for run in &mut runs {
@@ -246,7 +278,9 @@ fn four_runs_on_two_slots(stage: &Stage, id: &str) -> Result<Played> {
     }
     let most = most_at_once(&runs)?;
     if most != 2 {
-        played.wrong.push(format!("{most} apps were live at once, not 2"));
+        played
+            .wrong
+            .push(format!("{most} apps were live at once, not 2"));
     }
     let waited = |run: &Subject| {
         run.events().iter().any(|event| {
@@ -255,7 +289,9 @@ fn four_runs_on_two_slots(stage: &Stage, id: &str) -> Result<Played> {
     };
     let waited = runs.iter().filter(|run| waited(run)).count();
     if waited < 2 {
-        played.wrong.push(format!("only {waited} runs waited for a slot"));
+        played
+            .wrong
+            .push(format!("only {waited} runs waited for a slot"));
     }
     played.note = format!("{most} live at most, {waited} waited");
     Ok(played)
@@ -276,8 +312,17 @@ fn most_at_once(runs: &[Subject]) -> Result<usize> {
         turns.push((from, to));
     }
     // The most are live when some turn has just begun.
-    let live_at = |now: Timestamp| turns.iter().filter(|(from, to)| *from <= now && now < *to).count();
-    Ok(turns.iter().map(|(from, _)| live_at(*from)).max().unwrap_or(0))
+    let live_at = |now: Timestamp| {
+        turns
+            .iter()
+            .filter(|(from, to)| *from <= now && now < *to)
+            .count()
+    };
+    Ok(turns
+        .iter()
+        .map(|(from, _)| live_at(*from))
+        .max()
+        .unwrap_or(0))
 }
 
 fn ended(subject: &mut Subject, expected: &Expected) -> Result<Played> {
@@ -319,7 +364,10 @@ impl Tmpfs {
             .args(["-t", "tmpfs", "-o", "size=64m,mode=0755", "cc-ci-chaos"])
             .arg(&at)
             .status()?;
-        ensure!(status.success(), "no tmpfs can be mounted ({status}); this cell wants root");
+        ensure!(
+            status.success(),
+            "no tmpfs can be mounted ({status}); this cell wants root"
+        );
         Ok(Self(at))
     }
 

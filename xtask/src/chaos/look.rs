@@ -30,7 +30,11 @@ pub fn objects(app: &AppDomain) -> Result<Vec<String>> {
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "docker {}: {said}", list.join(" "));
         let names = String::from_utf8_lossy(&output.stdout).into_owned();
-        let kind = if list[0] == "ps" { "container" } else { list[0] };
+        let kind = if list[0] == "ps" {
+            "container"
+        } else {
+            list[0]
+        };
         let ours = names.lines().filter(|name| name.contains(stack.as_str()));
         found.extend(ours.map(|name| format!("{kind} {name}")));
     }
@@ -38,7 +42,11 @@ pub fn objects(app: &AppDomain) -> Result<Vec<String>> {
         let swarm = Swarm::connect().await?;
         swarm::residue(&swarm, &stack, &BTreeSet::new()).await
     })?;
-    found.extend(residue.iter().map(|left| format!("{} {}", left.kind, left.name)));
+    found.extend(
+        residue
+            .iter()
+            .map(|left| format!("{} {}", left.kind, left.name)),
+    );
     Ok(found.into_iter().collect())
 }
 
@@ -57,7 +65,11 @@ pub fn files(subject: &Subject, app: &AppDomain) -> Result<Vec<String>> {
     for place in [&paths.run, &subject.tmp] {
         for entry in fs::read_dir(place).with_context(|| place.display().to_string())? {
             let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             // The locks of image builds stay.
             let is_tmp = place == &subject.tmp && !name.starts_with("cc-ci-images-");
             if is_tmp || name.starts_with('.') {

@@ -90,13 +90,19 @@ fn hit(subject: &mut Subject, cell: Kill) -> Result<Instant> {
 
 async fn within(deadline: Duration, done: impl Fn() -> bool) -> Result<()> {
     let look = Duration::from_millis(5);
-    wait_until("the end of what was hit", deadline, look, &Unwatched, || async {
-        if done() {
-            Probe::Ready(())
-        } else {
-            Probe::NotYet("it lives".to_owned())
-        }
-    })
+    wait_until(
+        "the end of what was hit",
+        deadline,
+        look,
+        &Unwatched,
+        || async {
+            if done() {
+                Probe::Ready(())
+            } else {
+                Probe::NotYet("it lives".to_owned())
+            }
+        },
+    )
     .await?;
     Ok(())
 }
@@ -104,7 +110,9 @@ async fn within(deadline: Duration, done: impl Fn() -> bool) -> Result<()> {
 /// Compares the run's end with what must come of it.
 pub fn judge(subject: &Subject, expected: &Expected, played: &mut Played) -> Result<()> {
     let left = subject.left()?;
-    played.wrong.extend(left.into_iter().map(|item| format!("left: {item}")));
+    played
+        .wrong
+        .extend(left.into_iter().map(|item| format!("left: {item}")));
     match subject.record() {
         Err(error) => played.wrong.push(format!("no valid record: {error:#}")),
         Ok(record) => {
@@ -122,7 +130,9 @@ pub fn judge(subject: &Subject, expected: &Expected, played: &mut Played) -> Res
     if let (Some(exits), Some(code)) = (expected.exits, played.exit)
         && !exits.contains(&code)
     {
-        played.wrong.push(format!("xtask's exit code is {code}, not {exits:?}"));
+        played
+            .wrong
+            .push(format!("xtask's exit code is {code}, not {exits:?}"));
     }
     Ok(())
 }

@@ -40,7 +40,9 @@ pub fn of(target: Target, xtask: ProcessId, marker: &Marker) -> Vec<ProcessId> {
 pub fn deploying(keeper: ProcessId) -> Option<ProcessId> {
     let pid = keeper.pid();
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-    let mut children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    let mut children = children
+        .split_whitespace()
+        .filter_map(|child| child.parse().ok());
     children.find_map(|child: i32| {
         let name = fs::read_to_string(format!("/proc/{child}/comm")).ok()?;
         (name.trim() == "docker").then(|| ProcessId::of(child))?
@@ -53,7 +55,13 @@ pub fn left(marker: &Marker, stack: Option<&str>) -> Vec<String> {
     all(marker)
         .iter()
         .filter(|process| process.marked || named(process))
-        .map(|process| format!("process {} ({})", process.id.pid(), process.arguments.join(" ")))
+        .map(|process| {
+            format!(
+                "process {} ({})",
+                process.id.pid(),
+                process.arguments.join(" ")
+            )
+        })
         .collect()
 }
 
@@ -82,7 +90,9 @@ fn all(marker: &Marker) -> Vec<Process> {
                     .split(|byte| *byte == 0)
                     .map(|part| String::from_utf8_lossy(part).into_owned())
                     .collect(),
-                marked: environment.split(|byte| *byte == 0).any(|part| part == sought),
+                marked: environment
+                    .split(|byte| *byte == 0)
+                    .any(|part| part == sought),
             })
         })
         .collect()

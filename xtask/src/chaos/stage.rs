@@ -169,6 +169,9 @@ fn containers(subject: &Subject) -> Result<Vec<String>> {
         .map(str::to_owned)
         .collect();
     found.sort();
-    ensure!(look::objects(&app)?.len() >= found.len(), "docker lists less than it runs");
+    ensure!(
+        look::objects(&app)?.len() >= found.len(),
+        "docker lists less than it runs"
+    );
     Ok(found)
 }

@@ -16,8 +16,8 @@ use results::event::EventKind;
 use results::{Event, Record};
 
 use super::cell::Target;
-use super::{look, processes};
 use super::stage::{RECIPE, Stage};
+use super::{look, processes};
 use crate::test::leftovers::{Marker, VARIABLE};
 
 /// From its start to a point, beside others and with a cold cache.
@@ -196,10 +196,13 @@ impl Subject {
 
     /// The app's domain, once it is known.
     pub fn app(&self) -> Result<AppDomain> {
-        let found = self.events().into_iter().find_map(|event| match event.kind {
-            EventKind::Resolved(found) => Some(found.domain),
-            _ => None,
-        });
+        let found = self
+            .events()
+            .into_iter()
+            .find_map(|event| match event.kind {
+                EventKind::Resolved(found) => Some(found.domain),
+                _ => None,
+            });
         let domain = found.context("the run never came so far that it had an app")?;
         Ok(domain.parse()?)
     }

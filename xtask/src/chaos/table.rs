@@ -46,7 +46,9 @@ impl fmt::Display for Row {
             (true, true) => "-",
             (false, _) => "BAD",
         };
-        let verdict = played.verdict.map_or("-".to_owned(), |verdict| verdict.to_string());
+        let verdict = played
+            .verdict
+            .map_or("-".to_owned(), |verdict| verdict.to_string());
         let exit = played.exit.map_or("-".to_owned(), |code| code.to_string());
         let took = played
             .clean_up

@@ -84,7 +84,10 @@ fn one(paths: &Paths, run: &RunId, teardown: Duration) -> Result<u8> {
             // It may be over, and its removal may have left something all the same.
             let had_its_record = known::record(paths).is_ok_and(|record| record.is_some());
             let (removal, _) = crate::block_on(lost::settle(paths, teardown))?;
-            let left = removal.residue.iter().map(|left| format!("{} {}", left.kind, left.name));
+            let left = removal
+                .residue
+                .iter()
+                .map(|left| format!("{} {}", left.kind, left.name));
             if let Some(what) = removal.errors.into_iter().chain(left).next() {
                 return Err(Fault::infra(format!("of run {run} is left: {what}")).into());
             }

@@ -196,6 +196,7 @@ impl<'a, G: Generic> Run<'a, G> {
             Err(Stop::Outcome(outcome)) => (outcome, Map::new()),
             Err(Stop::Fault(fault)) => (fault.outcome(), Map::new()),
         };
+        let outcome = self.shared.fairly(outcome).await;
         let evidence = if matches!(outcome, Outcome::Fail { .. } | Outcome::Error { .. }) {
             self.collect_evidence(tier).await
         } else {

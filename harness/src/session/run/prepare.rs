@@ -69,6 +69,7 @@ impl<G: Generic> Run<'_, G> {
     pub(super) async fn prepare(&mut self) -> Result<(), Stop> {
         let site = self.site.clone()?;
         let swarm = Swarm::connect().await?;
+        *self.shared.swarm.borrow_mut() = Some(swarm.clone());
         if !swarm.is_manager() {
             return Err(Fault::infra(
                 "this Docker engine is no swarm manager; `cargo xtask doctor --fix` makes it one",
