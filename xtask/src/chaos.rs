@@ -54,12 +54,15 @@ pub struct Chaos {
     yes: bool,
 }
 
+/// Plays a cell on a stage, in a run of that id.
+type Play = dyn Fn(&Stage, &str) -> Result<Played> + Send;
+
 /// A cell by its name.
 struct Cell {
     name: String,
     /// Nothing is played beside it, and no bystander is there.
     alone: bool,
-    play: Box<dyn Fn(&Stage, &str) -> Result<Played> + Send>,
+    play: Box<Play>,
 }
 
 impl Chaos {

@@ -118,6 +118,16 @@ mod tests {
             row("xtask/kill/deploy", Ok(good)).of_run("chaos-2"),
             row("docker/kill/deploy", Err(anyhow::anyhow!("no process"))),
         ];
-        insta::assert_snapshot!(summary(&rows, Duration::from_secs(60)), @"");
+        insta::assert_snapshot!(summary(&rows, Duration::from_secs(60)), @r"
+              cell                              verdict    exit  cleaned
+        good  xtask/kill/deploy                 error         3     12 s  removed by the janitor
+        BAD   keeper/kill/deploy                pass          0    1.5 s
+                left: volume x
+                run chaos-1
+        BAD   docker/kill/deploy                -             -        -
+                no process
+
+        3 cells: 1 good, 2 bad, 0 not played, in 60 s
+        ");
     }
 }
