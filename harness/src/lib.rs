@@ -9,6 +9,7 @@ pub mod engine;
 pub mod evidence;
 pub mod fault;
 pub mod http;
+pub mod point;
 pub mod recipe;
 pub mod redact;
 pub mod room;

@@ -1,6 +1,7 @@
 //! The entrypoint of cc-ci: parses, calls one subcommand, turns the outcome into an exit code.
 
 mod bench;
+mod chaos;
 mod ci;
 mod doctor;
 mod exit;
@@ -30,6 +31,7 @@ use clap::Parser;
 )]
 enum Command {
     Bench(bench::Bench),
+    Chaos(chaos::Chaos),
     Ci(ci::Ci),
     Cancel(ci::Cancel),
     Report(ci::Report),
@@ -47,6 +49,7 @@ impl Command {
     fn run(self) -> anyhow::Result<u8> {
         match self {
             Self::Bench(bench) => bench.run(),
+            Self::Chaos(chaos) => chaos.run(),
             Self::Ci(ci) => ci.run(),
             Self::Cancel(cancel) => cancel.run(),
             Self::Report(report) => report.run(),

@@ -3,7 +3,7 @@
 //! Invariant: when it ends, nothing that it started is left but Docker. Keepers outlive the runner
 //! for their teardown, so their end is waited for.
 
-mod leftovers;
+pub(crate) mod leftovers;
 
 use std::fs;
 use std::path::Path;

@@ -150,6 +150,11 @@ impl Client {
         self.ask(&ask).await.map(drop)
     }
 
+    /// Says that this process was told to end: its last word.
+    pub async fn interrupted(&mut self) -> Result<(), Fault> {
+        self.ask(&Ask::Interrupted).await.map(drop)
+    }
+
     /// Has the session torn down. Gives what came of it, and the table for people.
     pub async fn finish(&mut self) -> Result<(Outcome, String), Fault> {
         match self.ask(&Ask::Finish).await? {

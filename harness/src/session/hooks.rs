@@ -1,20 +1,28 @@
 //! Hooks: a recipe's own code before an operation, in a child of the keeper.
 //!
 //! Invariants: a hook that exits, aborts or hangs does not take the keeper with it; the child is
-//! killed with its whole process group at its deadline; it holds no lock of the session.
+//! killed with its whole process group at its deadline, and with its keeper; it holds no lock of the
+//! session; no secret's value that it prints reaches the log.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::FusedFuture as _;
 use results::Outcome;
 use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::client::Client;
 use super::paths::Paths;
 use super::request::Request;
 use crate::fault::Fault;
+use crate::redact::{RedactedStream, Redactor};
 use crate::site;
 use crate::suite::{App, Generic, Hook, Suite, judge};
 use crate::wait::Seconds;
@@ -25,8 +33,14 @@ pub const HOOK_ROLE: &str = "--cc-ci-hook";
 /// Where the child writes what came of the hook: a hook that ends without a word writes nothing.
 const OUTCOME: &str = "CCCI_HOOK_OUTCOME";
 
+const RUNAWAY: Duration = Duration::from_secs(3600);
+/// For what a hook printed just before it ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// The child's side: runs the hook that the argument names.
 pub fn run_hook<G: Generic>(suite: &Suite<G>, name: Option<OsString>) -> ExitCode {
+    // Its keeper may be killed. Where the kernel won't see to it, the deadline below does.
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let hook = Hook::ALL
         .into_iter()
         .find(|hook| name.as_deref() == Some(hook.name().as_ref()));
@@ -36,7 +50,7 @@ pub fn run_hook<G: Generic>(suite: &Suite<G>, name: Option<OsString>) -> ExitCod
             Err(fault) => fault.outcome(),
             Ok((runtime, app)) => {
                 // The keeper has the deadline; this one only bounds a runaway without a keeper.
-                runtime.block_on(judge(test.as_ref(), &app, Duration::from_secs(24 * 3600)))
+                runtime.block_on(judge(test.as_ref(), &app, RUNAWAY))
             }
         },
     };
@@ -72,28 +86,44 @@ fn connected<G: Generic>(suite: &Suite<G>) -> Result<(tokio::runtime::Runtime, A
     Ok((runtime, app))
 }
 
-/// The keeper's side: starts this binary again for one hook and waits for what comes of it.
+/// The keeper's side: starts this binary again for one hook and waits for what comes of it. What it
+/// prints goes into the log without the values of secrets: nobody may live to take them out later.
 /// `environment` is given besides the keeper's own.
 pub async fn start_hook(
     hook: Hook,
     deadline: Duration,
     private: &Path,
-    log: &Path,
+    (log, redactor): (&Path, Redactor),
     environment: &[(&str, OsString)],
 ) -> Outcome {
     let outcome_file = private.join(format!("{}.outcome", hook.name()));
     let _ = std::fs::remove_file(&outcome_file);
     let name = hook.name();
-    let mut child = match spawn(hook, &outcome_file, log, environment) {
-        Ok(child) => child,
+    let child = spawn(hook, &outcome_file, environment);
+    let (mut child, log) = match child.and_then(|child| Ok((child, appending(log)?))) {
+        Ok(started) => started,
         Err(error) => return Outcome::error(format!("hook {name} can't be started: {error}")),
     };
-    let group = child
-        .id()
-        .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    let status = tokio::time::timeout(deadline, child.wait()).await;
-    if let Some(group) = group {
-        let _ = kill_process_group(group, Signal::KILL);
+    let group = Group::of(&child);
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let printed = async {
+        tokio::join!(
+            copy(stdout, &log, redactor.stream()),
+            copy(stderr, &log, redactor.stream())
+        );
+    };
+    let mut printed = pin!(printed.fuse());
+    let status = {
+        let mut end = pin!(tokio::time::timeout(deadline, child.wait()).fuse());
+        futures_util::select! {
+            status = end => status,
+            () = printed => end.await,
+        }
+    };
+    drop(group);
+    if !printed.is_terminated() {
+        // A process that left the group may hold them open for longer.
+        let _ = tokio::time::timeout(LAST_WORDS, printed).await;
     }
     let status = match status {
         Err(_) => {
@@ -109,28 +139,65 @@ pub async fn start_hook(
         Some(Outcome::Fail { reason }) => Outcome::fail(format!("hook {name}: {reason}")),
         Some(Outcome::Error { reason }) => Outcome::error(format!("hook {name}: {reason}")),
         Some(outcome) => outcome,
-        None => Outcome::fail(format!("hook {name} ended without a word: {status}")),
+        None => match writable(private) {
+            Ok(()) => Outcome::fail(format!("hook {name} ended without a word: {status}")),
+            // It may have had a word, and no room for it.
+            Err(error) => Outcome::error(format!("hook {name}: {}: {error}", private.display())),
+        },
     }
+}
+
+fn writable(dir: &Path) -> std::io::Result<()> {
+    tempfile::tempfile_in(dir)?.write_all(&[0])
+}
+
+/// A hook's process and all that it started in its group: killed when this is dropped, also where
+/// the run is given up while the hook goes on.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &tokio::process::Child) -> Self {
+        Self(child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may have ended by itself.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+fn appending(log: &Path) -> std::io::Result<File> {
+    File::options().append(true).create(true).open(log)
+}
+
+/// To the end of `from`, whether the log can be written or not: a full disk is no reason to block
+/// the hook.
+async fn copy(from: Option<impl AsyncRead + Unpin>, mut log: &File, mut to: RedactedStream) {
+    let Some(mut from) = from else { return };
+    let mut piece = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut piece).await {
+        let _ = log.write_all(&to.push(&piece[..length]));
+    }
+    let _ = log.write_all(&to.finish());
 }
 
 fn spawn(
     hook: Hook,
     outcome_file: &Path,
-    log: &Path,
     environment: &[(&str, OsString)],
 ) -> std::io::Result<tokio::process::Child> {
-    let log = std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(log)?;
     let mut command = tokio::process::Command::new("/proc/self/exe");
     command
         .arg(HOOK_ROLE)
         .arg(hook.name())
         .env(OUTCOME, outcome_file)
         .stdin(Stdio::null())
-        .stderr(log.try_clone()?)
-        .stdout(log)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
     for (name, value) in environment {

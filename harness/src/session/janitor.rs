@@ -1,11 +1,12 @@
 //! Removes what dead runs left: only what is registered, and only where nobody holds the lock.
 //! Age decides nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::query_parameters::RemoveContainerOptions;
 
 use super::locks::{Lock, Registration, Registry};
+use super::lost::{self, Removal};
 use crate::fault::Fault;
 use crate::recipe::StackName;
 use crate::swarm::{self, Swarm};
@@ -24,11 +25,30 @@ pub fn edge_name(stack: &StackName) -> String {
 pub async fn sweep(swarm: &Swarm, registry: &Registry) -> Result<Vec<String>, Fault> {
     let mut reaped = Vec::new();
     for domain in registry.registered()? {
-        if let Lock::Ours(held, Some(dead)) = registry.app(&domain)? {
-            remove_app(swarm, &dead).await?;
-            reaped.push(dead.run_id.to_string());
-            held.forget()?;
-        }
+        let (held, dead) = match registry.registered_app(&domain)? {
+            None | Some(Lock::Theirs(_)) => continue,
+            Some(Lock::Ours(held, Some(dead))) => (held, dead),
+            Some(Lock::Ours(held, None)) => {
+                // Its run ended before it could register: it made nothing. What says something that
+                // we can't read is another program's.
+                if held.says_nothing() {
+                    held.forget()?;
+                }
+                continue;
+            }
+        };
+        let started = Instant::now();
+        remove_app(swarm, &dead).await?;
+        held.forget()?;
+        let removal = Removal {
+            duration: started.elapsed(),
+            ..Removal::default()
+        };
+        // Where somebody else's record can't be written, its app is gone all the same.
+        reaped.push(match lost::complete(&dead.run, &removal) {
+            Ok(_) => dead.run_id.to_string(),
+            Err(fault) => format!("{} (without a record: {fault})", dead.run_id),
+        });
     }
     Ok(reaped)
 }

@@ -1,6 +1,7 @@
 //! What a session writes while it goes on: events, redacted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -14,12 +15,24 @@ use crate::fault::Fault;
 use crate::redact::{Learning, Redactor};
 use crate::wait::Progress;
 
+/// More events than a run has.
+const MOST_WAITING: usize = 10_000;
+
 /// The only writer of a run's `events.jsonl` while the keeper lives.
 pub struct Journal {
     log: EventLog,
     redactor: Learning,
     /// Notes that were written: each is worth one line.
     noted: Mutex<BTreeSet<String>>,
+    /// Events for which there was no room, in their order.
+    waiting: Mutex<VecDeque<Event>>,
+}
+
+/// Whether events waited that are written now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caught {
+    Nothing,
+    Up,
 }
 
 impl Journal {
@@ -30,6 +43,7 @@ impl Journal {
             log,
             redactor: Learning::default(),
             noted: Mutex::default(),
+            waiting: Mutex::default(),
         })
     }
 
@@ -47,24 +61,42 @@ impl Journal {
         self.redactor.now().redact(text).into_owned()
     }
 
-    /// Appends an event. A record that can't be written must not keep an app from being removed,
-    /// so the failure goes to the run's log and the missing event turns the verdict to error.
+    /// Appends an event. A record that can't be written must not keep an app from being removed, so
+    /// an event without room waits for the next one; one that stays away turns the verdict to error.
     pub fn emit(&self, kind: EventKind) {
         let event = Event {
             at: jiff::Timestamp::now(),
             kind: self.redacted(kind),
         };
-        if let Err(error) = self.log.append(&event) {
-            self.complain(&error.to_string());
+        let mut waiting = self.waiting.lock().expect("no writer panics");
+        if waiting.len() < MOST_WAITING {
+            waiting.push_back(event);
+        }
+        self.write(&mut waiting);
+    }
+
+    /// Tries once more to write what waits.
+    pub fn catch_up(&self) -> Caught {
+        let mut waiting = self.waiting.lock().expect("no writer panics");
+        if waiting.is_empty() {
+            return Caught::Nothing;
+        }
+        self.write(&mut waiting);
+        Caught::Up
+    }
+
+    fn write(&self, waiting: &mut VecDeque<Event>) {
+        while let Some(event) = waiting.front() {
+            if let Err(error) = self.log.append(event) {
+                self.complain(&error.to_string());
+                return;
+            }
+            waiting.pop_front();
         }
     }
 
-    #[expect(
-        clippy::print_stderr,
-        reason = "the keeper's standard error is the run's log"
-    )]
     fn complain(&self, text: &str) {
-        eprintln!("{}", self.redact(text));
+        say_in_the_log(&self.redact(text));
     }
 
     pub fn note(&self, tier: Option<Tier>, text: impl Into<String>) {
@@ -128,6 +160,12 @@ impl Progress for Journal {
             deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
         });
     }
+}
+
+/// The keeper's standard error is the run's log, which may be on a full disk: that must not end the
+/// keeper, as `eprintln` would.
+pub fn say_in_the_log(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Milliseconds since `started`.

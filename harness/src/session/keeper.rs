@@ -13,59 +13,35 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use results::event::{EventKind, RunStarted};
-use results::{Outcome, Record, Tier};
+use results::{Record, Tier};
 use rustix::fs::{FlockOperation, flock};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
-use super::journal::Journal;
+use super::journal::{Caught, Journal, say_in_the_log};
 use super::lifetime::{ProcessId, close_inherited};
-use super::paths::Paths;
+use super::over::{End, LOOK_FOR_CANCEL, gone_during_teardown, over};
+use super::paths::{EVENTS, Paths};
 use super::protocol::Reply;
 use super::request::Request;
 use super::run::Run;
 use super::server::{Shared, Work, serve};
 use crate::fault::Fault;
+use crate::point::{self, Point};
 use crate::site::{self, Site};
 use crate::suite::{Generic, Suite};
-use crate::wait::Seconds;
 
-/// How often the request for a stop is looked for.
-const LOOK_FOR_CANCEL: Duration = Duration::from_millis(200);
-
-/// Why a run ended that nobody asked to end.
-const RUNNER_GONE: &str = "the process that started the run is gone";
 /// How long a change of Docker's that was begun may hold up the end of a run.
 const CHANGE_WITHIN: Duration = Duration::from_secs(30);
-
-/// Why the run is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// The last trial asked for it.
-    Asked,
-    /// Somebody asked for a stop: who.
-    Cancelled(String),
-    /// The runner's process has ended.
-    RunnerGone,
-    Deadline,
-}
 
 pub fn main<G: Generic>(suite: &Suite<G>) -> ExitCode {
     match keep(suite) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
-            complain(&fault.to_string());
+            say_in_the_log(&format!("keeper: {fault}"));
             ExitCode::FAILURE
         }
     }
-}
-
-#[expect(
-    clippy::print_stderr,
-    reason = "the keeper's standard error is the run's log"
-)]
-fn complain(text: &str) {
-    eprintln!("keeper: {text}");
 }
 
 fn keep<G: Generic>(suite: &Suite<G>) -> Result<(), Fault> {
@@ -174,12 +150,8 @@ async fn session<G: Generic>(
                         }
                     };
                     if let Some(end) = end {
-                        // Nobody ends a run on purpose while an operation goes on.
-                        let end = match end {
-                            End::RunnerGone => End::Cancelled(RUNNER_GONE.to_owned()),
-                            end => end,
-                        };
-                        run.abandon(&describe(&end, deadline)).await;
+                        let end = end.of_an_operation();
+                        run.abandon(&end.outcome(deadline)).await;
                         break end;
                     }
                 }
@@ -199,7 +171,7 @@ async fn session<G: Generic>(
         let open: Vec<_> = shared.open.borrow().values().copied().flatten().collect();
         open.into_iter().for_each(ProcessId::kill);
     }
-    announce(&end, &request, &shared, deadline);
+    end.announce(&request, &shared, deadline);
     narrow(&request, &shared);
     if request.keep && (end == End::Asked || end == End::RunnerGone && !request.complete) {
         shared.journal.emit(EventKind::Kept {
@@ -208,74 +180,32 @@ async fn session<G: Generic>(
                 request.run_id
             ),
         });
-        let record = write_record(paths, &shared.journal)?;
+        let record = write_record_of(&paths.run)?;
         reply(finisher.take(), &record, paths);
         until_reaped(paths, started + deadline).await;
     }
     run.teardown().await;
+    if end == End::Asked
+        && let Some(gone) = gone_during_teardown(&request)
+    {
+        gone.announce(&request, &shared, deadline);
+    }
     shared.journal.emit(EventKind::RunFinished);
-    let record = write_record(paths, &shared.journal);
+    point::reach(Point::Record).await;
+    let record = write_record_of(&paths.run);
     serving.abort();
     let cleaned = clean_up(paths, &shared.journal);
+    // Where the disk was full there is room now: for the events that did not find any, too.
+    let record = match shared.journal.catch_up() {
+        Caught::Nothing => record.or_else(|_| write_record_of(&paths.run)),
+        Caught::Up => write_record_of(&paths.run),
+    };
     reply(finisher, record.as_ref().map_err(Clone::clone)?, paths);
     // The answer goes out on a task of its own: give it the time it needs, and no more.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
     cleaned
-}
-
-/// Returns when the run is over for a reason from outside.
-async fn over(request: &Request, paths: &Paths, shared: &Shared, deadline: Instant) -> End {
-    let cancel = async {
-        let mut look = tokio::time::interval(LOOK_FOR_CANCEL);
-        loop {
-            look.tick().await;
-            if let Ok(by) = fs::read_to_string(paths.cancel_request()) {
-                return End::Cancelled(by.lines().next().unwrap_or("somebody").to_owned());
-            }
-        }
-    };
-    let runner = async {
-        request.runner.ended().await;
-        if request.complete || !shared.open.borrow().is_empty() {
-            return End::Cancelled(RUNNER_GONE.to_owned());
-        }
-        End::RunnerGone
-    };
-    tokio::select! {
-        end = cancel => end,
-        end = runner => end,
-        () = tokio::time::sleep_until(deadline.into()) => End::Deadline,
-    }
-}
-
-fn describe(end: &End, deadline: Duration) -> Outcome {
-    match end {
-        End::Cancelled(by) => {
-            Outcome::unverified(results::Cause::Error, format!("cancelled: {by}"))
-        }
-        End::Deadline => Outcome::error(format!(
-            "the session's deadline of {} passed",
-            Seconds(deadline)
-        )),
-        End::Asked | End::RunnerGone => Outcome::error("the session ended before it did"),
-    }
-}
-
-fn announce(end: &End, request: &Request, shared: &Shared, deadline: Duration) {
-    match end {
-        End::Cancelled(by) => shared
-            .journal
-            .emit(EventKind::CancelRequested { by: by.clone() }),
-        End::Deadline => shared.journal.emit(EventKind::SessionLost {
-            reason: format!("the session's deadline of {} passed", Seconds(deadline)),
-        }),
-        End::RunnerGone if request.complete => shared.journal.emit(EventKind::CancelRequested {
-            by: "the runner ended early".to_owned(),
-        }),
-        End::Asked | End::RunnerGone => {}
-    }
 }
 
 /// With a runner that may filter, tiers of which no test came were left out on purpose.
@@ -299,43 +229,29 @@ async fn until_reaped(paths: &Paths, deadline: Instant) {
     }
 }
 
-/// Folds the events into the record and writes it for machines and for people.
-fn write_record(paths: &Paths, journal: &Journal) -> Result<Record, Fault> {
-    redact_log(&paths.log(), journal);
-    write_record_of(paths)
-}
-
-/// The same for whoever comes after a keeper that is gone.
-pub fn write_record_of(paths: &Paths) -> Result<Record, Fault> {
+/// Folds the events into the record and writes it, for machines and for people.
+pub fn write_record_of(run: &Path) -> Result<Record, Fault> {
     let fault = |error: &dyn std::fmt::Display| Fault::infra(format!("the record: {error}"));
     let (events, problems) =
-        results::log::read_events(&paths.events()).map_err(|error| fault(&error))?;
+        results::log::read_events(&run.join(EVENTS)).map_err(|error| fault(&error))?;
     let mut record = Record::from_log(&events, &problems);
-    let runs = paths.run.parent().unwrap_or(&paths.run);
+    let runs = run.parent().unwrap_or(run);
     record.comparison = results::history::comparison(&record, runs);
-    results::write::write_all(&paths.run, &record).map_err(|error| fault(&error))?;
+    results::write::write_all(run, &record).map_err(|error| fault(&error))?;
     Ok(record)
-}
-
-/// What tests and hooks printed is in the log as they printed it.
-fn redact_log(log: &Path, journal: &Journal) {
-    let Ok(bytes) = fs::read(log) else { return };
-    let text = String::from_utf8_lossy(&bytes);
-    let redacted = journal.redact(&text);
-    if redacted != text {
-        // In place: the runner still appends to the same file.
-        let _ = fs::write(log, redacted);
-    }
 }
 
 fn clean_up(paths: &Paths, journal: &Journal) -> Result<(), Fault> {
     let _ = fs::remove_file(&paths.socket);
     let _ = fs::remove_file(paths.cancel_request());
-    fs::remove_dir_all(&paths.private).map_err(|error| {
-        let text = format!("{}: {error}", paths.private.display());
-        journal.note(None, &text);
-        Fault::infra(text)
-    })
+    match fs::remove_dir_all(&paths.private) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let text = format!("{}: {error}", paths.private.display());
+            journal.note(None, &text);
+            Err(Fault::infra(text))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn reply(finisher: Option<oneshot::Sender<Reply>>, record: &Record, paths: &Paths) {

@@ -47,12 +47,16 @@ impl ProcessId {
         (Self::of(self.pid) == Some(self)).then_some(fd)
     }
 
-    /// Sends SIGKILL, to this very process and never to one that took its id.
-    pub fn kill(self) {
+    /// Sends a signal, to this very process and never to one that took its id.
+    pub fn signal(self, signal: Signal) {
         if let Some(fd) = self.pidfd() {
-            // Gone in between is what was wanted.
-            let _ = pidfd_send_signal(fd, Signal::KILL);
+            // Gone in between: nobody is left to be told.
+            let _ = pidfd_send_signal(fd, signal);
         }
+    }
+
+    pub fn kill(self) {
+        self.signal(Signal::KILL);
     }
 
     /// Returns when the process has ended.
@@ -85,7 +89,7 @@ impl ProcessId {
         found.split_off(1)
     }
 
-    fn parent(self) -> Option<Self> {
+    pub fn parent(self) -> Option<Self> {
         Self::of(stat_field(self.pid, 4)?.parse().ok()?)
     }
 }

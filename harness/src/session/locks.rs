@@ -86,12 +86,24 @@ impl Registry {
         self.lock(&format!("app-{domain}.json"))
     }
 
+    /// Tries for the lock of an app that is registered. None: it is not, any more. Whoever only
+    /// looks must not make a registration of what was removed a moment ago.
+    pub fn registered_app(&self, domain: &AppDomain) -> Result<Option<Lock>, Fault> {
+        self.try_lock(&format!("app-{domain}.json"), open_existing)
+    }
+
     /// Tries for one of the first `slots` slots. None: all are taken; by whom, as far as is known.
     pub fn slot(&self, slots: u32) -> Result<Result<Held, Vec<Registration>>, Fault> {
         let mut holders = Vec::new();
         for slot in 0..slots {
             match self.lock(&format!("slot-{slot}.json"))? {
-                Lock::Ours(held, _) => return Ok(Ok(held)),
+                Lock::Ours(held, before) => {
+                    if before.is_some() {
+                        // Until we say who we are, nobody waits behind who had it before.
+                        held.clear()?;
+                    }
+                    return Ok(Ok(held));
+                }
                 Lock::Theirs(holder) => holders.extend(holder),
             }
         }
@@ -118,14 +130,30 @@ impl Registry {
     }
 
     fn lock(&self, name: &str) -> Result<Lock, Fault> {
+        loop {
+            if let Some(lock) = self.try_lock(name, open)? {
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// None: there is no such file.
+    fn try_lock(
+        &self,
+        name: &str,
+        open: impl Fn(&Path) -> io::Result<File>,
+    ) -> Result<Option<Lock>, Fault> {
         let path = self.dir.join(name);
         let fault = |error: io::Error| Fault::infra(format!("lock {}: {error}", path.display()));
         loop {
-            let file = open(&path).map_err(fault)?;
+            let file = match open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                opened => opened.map_err(fault)?,
+            };
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(rustix::io::Errno::WOULDBLOCK) => {
-                    return Ok(Lock::Theirs(read(&file)));
+                    return Ok(Some(Lock::Theirs(read(&file))));
                 }
                 Err(error) => return Err(fault(error.into())),
             }
@@ -134,13 +162,8 @@ impl Registry {
                 .is_ok_and(|now| file.metadata().is_ok_and(|ours| ours.ino() == now.ino()));
             if same {
                 let before = read(&file);
-                return Ok(Lock::Ours(
-                    Held {
-                        file: Arc::new(file.into()),
-                        path,
-                    },
-                    before,
-                ));
+                let file = Arc::new(file.into());
+                return Ok(Some(Lock::Ours(Held { file, path }, before)));
             }
         }
     }
@@ -157,6 +180,19 @@ impl Held {
             file.sync_all()
         };
         write().map_err(|error| Fault::infra(format!("{}: {error}", self.path.display())))
+    }
+
+    /// Whether nobody registered with this lock.
+    pub fn says_nothing(&self) -> bool {
+        rustix::fs::fstat(&self.file).is_ok_and(|stat| stat.st_size == 0)
+    }
+
+    fn clear(&self) -> Result<(), Fault> {
+        let cleared = self
+            .file
+            .try_clone()
+            .and_then(|file| File::from(file).set_len(0));
+        cleared.map_err(|error| Fault::infra(format!("{}: {error}", self.path.display())))
     }
 
     /// For children that change the swarm: while one of them lives, so does the lock.
@@ -178,26 +214,29 @@ impl Held {
 /// Opens without creating first: in a sticky folder the kernel refuses `O_CREAT` on a file that
 /// belongs to somebody else.
 fn open(path: &Path) -> io::Result<File> {
-    let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
-    let existing = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(flags)
-        .open(path);
-    match existing {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            OpenOptions::new().read(true).custom_flags(flags).open(path)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => OpenOptions::new()
-            .read(true)
+    match open_existing(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => plain()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o644)
-            .custom_flags(flags)
             .open(path),
         other => other,
     }
+}
+
+fn open_existing(path: &Path) -> io::Result<File> {
+    match plain().write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => plain().open(path),
+        other => other,
+    }
+}
+
+fn plain() -> OpenOptions {
+    let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags);
+    options
 }
 
 fn read(mut file: &File) -> Option<Registration> {
@@ -253,6 +292,22 @@ mod tests {
     }
 
     #[test]
+    fn looking_for_a_registration_makes_none() {
+        let (_dir, registry) = registry();
+        let domain: AppDomain = "cust-123456.ci.test".parse().unwrap();
+        assert!(registry.registered_app(&domain).unwrap().is_none());
+        assert!(registry.registered().unwrap().is_empty());
+        let Lock::Ours(held, None) = registry.app(&domain).unwrap() else {
+            panic!("free")
+        };
+        let seen = registry.registered_app(&domain).unwrap();
+        assert!(matches!(seen, Some(Lock::Theirs(None))));
+        drop(held);
+        let seen = registry.registered_app(&domain).unwrap();
+        assert!(matches!(seen, Some(Lock::Ours(held, None)) if held.says_nothing()));
+    }
+
+    #[test]
     fn a_child_that_inherited_the_lock_keeps_it() {
         let (_dir, registry) = registry();
         let domain: AppDomain = "cust-123456.ci.test".parse().unwrap();
@@ -275,5 +330,21 @@ mod tests {
         assert!(registry.slot(2).unwrap().is_err());
         drop(first);
         assert!(registry.slot(2).unwrap().is_ok());
+    }
+
+    #[test]
+    fn nobody_waits_behind_a_run_that_had_the_slot_before() {
+        let (_dir, registry) = registry();
+        let domain: AppDomain = "cust-123456.ci.test".parse().unwrap();
+        let Ok(before) = registry.slot(1).unwrap() else {
+            panic!("free")
+        };
+        before.register(&registration(&domain)).unwrap();
+        drop(before);
+        let _now = registry.slot(1).unwrap();
+        let Err(holders) = registry.slot(1).unwrap() else {
+            panic!("taken")
+        };
+        assert_eq!(holders, []);
     }
 }

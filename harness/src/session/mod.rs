@@ -17,6 +17,8 @@ mod journal;
 pub mod keeper;
 pub mod lifetime;
 pub mod locks;
+pub mod lost;
+mod over;
 pub mod paths;
 pub mod protocol;
 pub mod request;
@@ -24,5 +26,6 @@ mod run;
 mod secrets;
 #[doc(hidden)]
 pub mod server;
+mod trouble;
 
 pub use journal::Journal;

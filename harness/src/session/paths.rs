@@ -10,6 +10,11 @@ use sha2::{Digest, Sha256};
 use crate::fault::Fault;
 use crate::recipe::RunId;
 
+/// The run's events, in its folder.
+pub const EVENTS: &str = "events.jsonl";
+/// The wish to stop, in the run's folder.
+pub const CANCEL: &str = "cancel";
+
 /// The folders of one run.
 #[derive(Debug, Clone)]
 pub struct Paths {
@@ -43,12 +48,12 @@ impl Paths {
     }
 
     pub fn events(&self) -> PathBuf {
-        self.run.join("events.jsonl")
+        self.run.join(EVENTS)
     }
 
     /// A file whose presence asks the run to stop; its content says who asks.
     pub fn cancel_request(&self) -> PathBuf {
-        self.run.join("cancel")
+        self.run.join(CANCEL)
     }
 
     pub fn log(&self) -> PathBuf {

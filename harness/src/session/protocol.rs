@@ -46,6 +46,8 @@ pub enum Ask {
     Remember { key: String, value: Value },
     /// Keep a secret's value out of everything that is written, and for `App::secret`.
     Secret { name: String, value: String },
+    /// This process was told to end by a signal, before its test had an outcome.
+    Interrupted,
     /// Tear down, and say what is left.
     Finish,
 }

@@ -4,7 +4,7 @@
 //! error; only processes of the same user are answered.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -22,8 +22,14 @@ use super::lifetime::ProcessId;
 use super::paths::Paths;
 use super::protocol::{AppView, Ask, Hello, LONGEST_LINE, Reply, VERSION};
 use super::secrets::Secrets;
+use super::trouble::fairly;
 use crate::fault::Fault;
+use crate::point::{self, Point};
 use crate::recipe::RunId;
+use crate::swarm::Swarm;
+
+/// How long a runner may take to end after its last test.
+const RUNNER_ENDS_WITHIN: Duration = Duration::from_secs(3);
 
 /// What a connection asks of the one task that operates on the app.
 pub enum Work {
@@ -43,10 +49,14 @@ pub struct Shared {
     pub state_file: PathBuf,
     pub secrets: Secrets,
     /// Tiers of which a test began: the others were left out by the runner's filter.
-    pub touched: RefCell<std::collections::BTreeSet<Tier>>,
+    pub touched: RefCell<BTreeSet<Tier>>,
     /// Processes of tests that began and have not ended.
     pub open: RefCell<BTreeMap<u64, Option<ProcessId>>>,
     pub connections: Cell<u64>,
+    /// Processes of tests that were told to end.
+    pub interrupted: RefCell<BTreeSet<i32>>,
+    /// The engine, once a run uses it.
+    pub swarm: RefCell<Option<Swarm>>,
     /// How many changes Docker is making for us right now.
     changing: Cell<u32>,
 }
@@ -63,6 +73,8 @@ impl Shared {
             touched: RefCell::default(),
             open: RefCell::default(),
             connections: Cell::new(0),
+            interrupted: RefCell::default(),
+            swarm: RefCell::default(),
             changing: Cell::new(0),
         }
     }
@@ -74,6 +86,12 @@ impl Shared {
         let result = work.await;
         self.changing.set(self.changing.get() - 1);
         result
+    }
+
+    /// A failure is the recipe's only on a host that is not in trouble itself.
+    pub async fn fairly(&self, outcome: Outcome) -> Outcome {
+        let swarm = self.swarm.borrow().clone();
+        fairly(outcome, swarm).await
     }
 
     /// Returns when no such change is being made.
@@ -150,13 +168,32 @@ impl Connection {
     async fn run(mut self, stream: UnixStream) {
         // An error here is the other side's end; a test that was open is recorded below.
         let _ = self.talk(stream).await;
-        self.ended(
-            Outcome::error(
-                "ended without a word: its process was killed, aborted or ran out of memory",
-            ),
-            Vec::new(),
-        )
-        .await;
+        let what = if self.was_interrupted() {
+            self.until_it_is_clear_why().await;
+            "was told to end by a signal, as a runner does with a test that takes too long"
+        } else {
+            "ended without a word: its process was killed, aborted or ran out of memory"
+        };
+        self.ended(Outcome::error(what), Vec::new()).await;
+    }
+
+    fn was_interrupted(&self) -> bool {
+        let told = self.shared.interrupted.borrow();
+        let process = self.process.map(ProcessId::pid);
+        self.test.is_some() && process.is_some_and(|pid| told.contains(&pid))
+    }
+
+    /// A runner that ends one test goes on to the next; one that was told to end itself is gone in
+    /// a moment, and then the run is over with this test still open: it is cancelled.
+    async fn until_it_is_clear_why(&self) {
+        let before = self.shared.connections.get();
+        let next = async {
+            let mut look = tokio::time::interval(Duration::from_millis(10));
+            while self.shared.connections.get() == before {
+                look.tick().await;
+            }
+        };
+        let _ = tokio::time::timeout(RUNNER_ENDS_WITHIN, next).await;
     }
 
     async fn talk(&mut self, stream: UnixStream) -> io::Result<()> {
@@ -220,12 +257,16 @@ impl Connection {
                 };
                 self.shared.journal.emit(started);
                 self.test = Some((tier, name, source, Instant::now()));
+                if tier == Tier::Custom {
+                    point::reach(Point::Custom).await;
+                }
                 Reply::Performed {
                     outcome,
                     app: self.shared.look(),
                 }
             }
             Ask::End { outcome, evidence } => {
+                let outcome = self.shared.fairly(outcome).await;
                 self.ended(outcome, evidence).await;
                 Reply::Done
             }
@@ -243,6 +284,11 @@ impl Connection {
                     reason: fault.to_string(),
                 },
             },
+            Ask::Interrupted => {
+                let pid = self.process.map(ProcessId::pid);
+                self.shared.interrupted.borrow_mut().extend(pid);
+                Reply::Done
+            }
             Ask::Finish => {
                 let (reply, answer) = oneshot::channel();
                 match self.work.send(Work::Finish(reply)).await {

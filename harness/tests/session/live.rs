@@ -24,6 +24,9 @@ use rustix::fs::{FlockOperation, flock};
 /// The variable that makes this binary a suite.
 pub const SUITE: &str = "CCCI_TEST_SUITE";
 
+/// The site file of a session, in its folder.
+const SITE: &str = "site.toml";
+
 const TRIAL: Duration = Duration::from_secs(120);
 
 pub struct Live {
@@ -44,9 +47,13 @@ impl Live {
             .arg("600")
             .stdin(Stdio::null())
             .spawn()?;
+        let dir = tempfile::tempdir()?;
+        // Room beside other runs, and a hook that hangs is not waited for long.
+        let site = "[limits]\nmax_tests = 8\nhook_seconds = 5\n";
+        fs::write(dir.path().join(SITE), site)?;
         let run_id = format!("custom-html-session-{}-{count}", std::process::id()).parse()?;
         Ok(Self {
-            dir: tempfile::tempdir()?,
+            dir,
             kind,
             run_id,
             runner,
@@ -79,13 +86,24 @@ impl Live {
 
     /// Starts one trial, as a runner does.
     pub fn spawn(&self, trial: &str) -> anyhow::Result<Child> {
+        Ok(self.trial(trial)?.spawn()?)
+    }
+
+    /// Starts one trial, as nextest does: it has a process of its own.
+    pub fn spawn_by_nextest(&self, trial: &str) -> anyhow::Result<Child> {
+        let mut trial = self.trial(trial)?;
+        Ok(trial.env("NEXTEST_RUN_ID", self.run_id.as_str()).spawn()?)
+    }
+
+    fn trial(&self, trial: &str) -> anyhow::Result<Command> {
         let runner = i32::try_from(self.runner.id())?;
         let runner = ProcessId::of(runner).map_or_else(|| "1:0".to_owned(), |id| id.to_string());
         let mut command = Command::new(std::env::current_exe()?);
-        Ok(command
+        command
             .args(["--exact", trial, "--nocapture"])
             .env(SUITE, self.kind)
             .env("CCCI_STATE_DIR", self.dir.path())
+            .env("CCCI_SITE", self.dir.path().join(SITE))
             .env("CCCI_RUN_ID", self.run_id.as_str())
             .env("CCCI_RUNNER", runner)
             // An app of our own, whatever else runs on this engine.
@@ -93,8 +111,8 @@ impl Live {
             .envs(self.more.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?)
+            .stderr(Stdio::piped());
+        Ok(command)
     }
 
     fn run(&self, trial: &str) -> anyhow::Result<(bool, String)> {
@@ -161,7 +179,7 @@ impl Live {
         })
     }
 
-    fn until(
+    pub fn until(
         &self,
         subject: &str,
         deadline: Duration,
@@ -215,10 +233,27 @@ impl Live {
     }
 
     pub fn kill_keeper(&self) -> anyhow::Result<()> {
-        let inode = fs::metadata(self.paths().keeper_lock())?;
-        let keeper = holder(&inode).context("nobody holds the keeper's lock")?;
-        keeper.kill();
+        self.keeper()?.kill();
         self.until_over()
+    }
+
+    pub fn keeper(&self) -> anyhow::Result<ProcessId> {
+        let inode = fs::metadata(self.paths().keeper_lock())?;
+        holder(&inode).context("nobody holds the keeper's lock")
+    }
+
+    /// The hook that runs: a child of the keeper in the third role of this binary.
+    pub fn hook(&self) -> anyhow::Result<ProcessId> {
+        let keeper = self.keeper()?.pid();
+        let children = fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children"))?;
+        let mut children = children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok());
+        let found = children.find(|pid: &i32| {
+            let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&arguments).contains("--cc-ci-hook")
+        });
+        found.and_then(ProcessId::of).context("no hook runs")
     }
 
     /// Lets a hanging test go on to its end.

@@ -4,6 +4,7 @@
 //! is a suite of custom-html that misbehaves in the way the variable names, and the tests run its
 //! trials, each in a process of its own, as a runner would.
 
+mod ends;
 mod live;
 mod pinned;
 mod repo_local;
@@ -22,6 +23,8 @@ use results::{Cause, Outcome, Tier, Verdict};
 
 use live::Live;
 
+type Test = fn() -> anyhow::Result<()>;
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|role| role == CONFINE_ROLE) {
@@ -36,7 +39,6 @@ fn main() -> ExitCode {
     }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    type Test = fn() -> anyhow::Result<()>;
     let tests: [(&str, Test); 16] = [
         (
             "a_backup_that_verifies_on_a_second_try_says_so",
@@ -90,6 +92,7 @@ fn main() -> ExitCode {
     ];
     let trials = tests
         .into_iter()
+        .chain(ends::TESTS)
         .map(|(name, test)| {
             Trial::test(name, move || {
                 test().map_err(|error| Failed::from(format!("{error:#}")))

@@ -10,6 +10,9 @@ use harness::wait::{Probe, Unwatched, wait_until};
 /// The name of a file in the run's folder that ends a hanging test.
 pub const END: &str = "end-of-test";
 
+/// The name of a file in the run's folder: the hook has said the secret.
+pub const LEAKED: &str = "leaked";
+
 /// A secret of the canary.
 const SECRET: &str = "api_token";
 
@@ -33,6 +36,12 @@ pub fn of(kind: &str) -> ExitCode {
             .custom("looks", leaks)
             .main();
     }
+    if kind == "hook-leaks-and-hangs" {
+        return Suite::<Nothing>::new("canary")
+            .before_custom(leaks_and_hangs)
+            .custom("looks", looks)
+            .main();
+    }
     let suite = Suite::<Nothing>::new("custom-html");
     match kind {
         "approves-own-tests" => suite
@@ -45,7 +54,11 @@ pub fn of(kind: &str) -> ExitCode {
             .custom("looks", looks),
         "plain" => suite.custom("looks", looks),
         "hook-aborts" => suite.before_custom(aborts).custom("looks", looks),
+        "hook-exits" => suite.before_custom(exits).custom("looks", looks),
+        "hook-overflows" => suite.before_custom(overflows).custom("looks", looks),
+        "hook-hangs" => suite.before_custom(hangs).custom("looks", looks),
         "test-aborts" => suite.custom("looks", aborts),
+        "test-takes-all-memory" => suite.custom("looks", takes_all_memory),
         "test-hangs" => suite.custom("looks", hangs),
         "cut-dump" => suite.backup_verify(cut_at_first).backup("looks", looks),
         "flaky" => suite
@@ -113,6 +126,42 @@ async fn aborts_once(app: &App) -> TestResult {
 async fn fails_once(app: &App) -> TestResult {
     anyhow::ensure!(!is_first_try(app, "fails_once")?, "the first try");
     looks(app).await
+}
+
+async fn exits(_: &App) -> TestResult {
+    std::process::exit(0);
+}
+
+async fn overflows(_: &App) -> TestResult {
+    fn deeper(depth: u64) -> u64 {
+        let here = std::hint::black_box([depth; 128]);
+        if depth == u64::MAX {
+            return 0;
+        }
+        deeper(depth + 1) + here[1]
+    }
+    anyhow::bail!("{} deep", deeper(0))
+}
+
+async fn takes_all_memory(_: &App) -> TestResult {
+    let most = rustix::process::Rlimit {
+        current: Some(1 << 30),
+        maximum: Some(1 << 30),
+    };
+    rustix::process::setrlimit(rustix::process::Resource::As, most)?;
+    let mut taken = Vec::new();
+    loop {
+        taken.push(vec![1u8; 1 << 26]);
+    }
+}
+
+/// Says the secret, tells the test that it did, and never ends.
+#[expect(clippy::print_stdout, reason = "that is the leak")]
+async fn leaks_and_hangs(app: &App) -> TestResult {
+    let secret = app.secret(SECRET)?;
+    println!("the secret is {secret}");
+    std::fs::write(app.view().run_dir.join(LEAKED), "")?;
+    hangs(app).await
 }
 
 async fn hangs(app: &App) -> TestResult {

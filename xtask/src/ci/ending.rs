@@ -3,21 +3,17 @@
 //! Invariant: nothing of a run whose keeper was killed is left when its record is written, or the
 //! record says what.
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use harness::fault::Fault;
-use harness::recipe::AppDomain;
-use harness::session::janitor;
+use harness::point::{self, Point};
 use harness::session::keeper::write_record_of;
-use harness::session::locks::{Lock, Registry};
+use harness::session::lost;
 use harness::session::paths::Paths;
-use harness::swarm::{self, Swarm};
 use harness::wait::{Probe, Unwatched, wait_until};
-use results::event::{EventKind, Leftover};
+use results::event::EventKind;
 use results::{EventLog, Record};
 
 use super::known::{self, Keeper, Stage};
@@ -67,9 +63,10 @@ pub async fn finish(
         Ok(session(keeper, stage, starting, has_record(paths)))
     })
     .await?;
-    if session == Session::Lost {
-        remove_lost(paths, feed.stage(), teardown).await?;
+    if session == Session::Lost || paths.private.exists() && session == Session::Finished {
+        lost::settle(paths, teardown).await?;
     }
+    point::reach(Point::Report).await;
     let log = open_log(paths)?;
     let runner = EventKind::RunnerEnded {
         success: ended.status.success(),
@@ -77,7 +74,7 @@ pub async fn finish(
     };
     log.record(runner).map_err(fault)?;
     feed.show()?;
-    Ok(write_record_of(paths)?)
+    Ok(write_record_of(&paths.run)?)
 }
 
 /// Waits for the end of a keeper that was asked to stop.
@@ -86,12 +83,6 @@ pub async fn follow_to_end(paths: &Paths, teardown: Duration) -> Result<()> {
         Ok((known::keeper(paths) != Keeper::Lives).then_some(()))
     })
     .await
-}
-
-/// Removes what a run left whose keeper was killed, and writes its record.
-pub async fn record_lost(paths: &Paths, stage: &Stage, teardown: Duration) -> Result<Record> {
-    remove_lost(paths, stage, teardown).await?;
-    Ok(write_record_of(paths)?)
 }
 
 async fn wait_for_keeper<T>(
@@ -114,81 +105,16 @@ async fn wait_for_keeper<T>(
 fn session(keeper: Keeper, stage: &Stage, starting: bool, has_record: bool) -> Option<Session> {
     match keeper {
         Keeper::Lives => (stage.kept && has_record).then_some(Session::Kept),
-        _ if stage.finished => Some(Session::Finished),
+        // It takes its lock's file away in the end: it was killed before.
+        Keeper::Dead => Some(Session::Lost),
+        Keeper::None if stage.finished => Some(Session::Finished),
         Keeper::None if starting => None,
-        Keeper::Dead | Keeper::None => Some(Session::Lost),
+        Keeper::None => Some(Session::Lost),
     }
 }
 
 fn has_record(paths: &Paths) -> bool {
     paths.run.join(results::write::RESULT_JSON).exists()
-}
-
-async fn remove_lost(paths: &Paths, stage: &Stage, patience: Duration) -> Result<()> {
-    let log = open_log(paths)?;
-    let record = |kind| log.record(kind).map_err(fault);
-    // A wish that the keeper did not live to see.
-    if let (false, Ok(by)) = (stage.cancelled, fs::read_to_string(paths.cancel_request())) {
-        let by = by.lines().next().unwrap_or("somebody").to_owned();
-        record(EventKind::CancelRequested { by })?;
-    }
-    let started = Instant::now();
-    record(EventKind::TeardownStarted)?;
-    let (residue, errors) = match remove(paths, stage, patience).await {
-        Ok(residue) => (residue, Vec::new()),
-        Err(error) => (Vec::new(), vec![error.to_string()]),
-    };
-    record(EventKind::TeardownEnded {
-        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        residue,
-        errors,
-    })?;
-    record(EventKind::SessionLost {
-        reason: "its keeper was killed; the app was removed in its place".to_owned(),
-    })?;
-    let _ = fs::remove_file(paths.cancel_request());
-    Ok(())
-}
-
-/// Removes the app by its registration, and what the session kept for itself.
-async fn remove(paths: &Paths, stage: &Stage, patience: Duration) -> Result<Vec<Leftover>, Fault> {
-    let domain = stage.domain.as_deref().and_then(|text| text.parse().ok());
-    let residue = match &domain {
-        Some(domain) => remove_app(paths, domain, patience).await?,
-        // Nothing is made before the domain is known.
-        None => Vec::new(),
-    };
-    let _ = fs::remove_file(&paths.socket);
-    match fs::remove_dir_all(&paths.private) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Fault::infra(format!(
-            "{}: {error}",
-            paths.private.display()
-        ))),
-        _ => Ok(residue),
-    }
-}
-
-/// Removes the app of a run that is dead, if it is registered as that run's. Gives what is left.
-pub async fn remove_app(
-    paths: &Paths,
-    domain: &AppDomain,
-    patience: Duration,
-) -> Result<Vec<Leftover>, Fault> {
-    let swarm = Swarm::connect().await?;
-    let registry = Registry::of_engine(swarm.engine_id())?;
-    let holder = match registry.app(domain)? {
-        // Let go of at once: the janitor takes the lock itself.
-        Lock::Ours(held, holder) if holder.is_none() => {
-            held.forget()?;
-            None
-        }
-        Lock::Ours(_, holder) | Lock::Theirs(holder) => holder,
-    };
-    let Some(ours) = holder.filter(|holder| holder.run == paths.run) else {
-        return Ok(Vec::new());
-    };
-    janitor::reap(&swarm, &registry, &ours, patience).await?;
-    swarm::residue(&swarm, &domain.stack(), &BTreeSet::new()).await
 }
 
 fn open_log(paths: &Paths) -> Result<EventLog, Fault> {

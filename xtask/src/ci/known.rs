@@ -84,8 +84,6 @@ pub fn keeper(paths: &Paths) -> Keeper {
 pub struct Stage {
     /// A keeper began its work.
     pub started: bool,
-    /// Known once the recipe was fetched: nothing is in the swarm before.
-    pub domain: Option<String>,
     /// The tests are done, and the app stays.
     pub kept: bool,
     pub tearing_down: bool,
@@ -98,7 +96,6 @@ impl Stage {
     pub fn take(&mut self, kind: &EventKind) {
         match kind {
             EventKind::RunStarted(_) => self.started = true,
-            EventKind::Resolved(found) => self.domain = Some(found.domain.clone()),
             EventKind::Kept { .. } => self.kept = true,
             EventKind::TeardownStarted => {
                 self.kept = false;

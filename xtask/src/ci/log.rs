@@ -19,7 +19,7 @@ const LONGEST_LINE: u64 = 1 << 20;
 pub fn copy(from: PipeReader, log: File, secrets: PathBuf) -> oneshot::Receiver<()> {
     let (done, ended) = oneshot::channel();
     std::thread::spawn(move || {
-        // A log that can't be written is no reason to end a run.
+        // A pipe that can't be read is no reason to end a run.
         let _ = copy_lines(from, log, Secrets::new(secrets));
         let _ = done.send(());
     });
@@ -34,7 +34,8 @@ fn copy_lines(from: PipeReader, mut log: File, mut secrets: Secrets) -> std::io:
         .read_until(b'\n', &mut line)?
         > 0
     {
-        log.write_all(&secrets.redact(&line))?;
+        // A full disk must not close the pipe: the runner would die of it.
+        let _ = log.write_all(&secrets.redact(&line));
         line.clear();
     }
     Ok(())
@@ -105,6 +106,16 @@ mod tests {
             shown("first-secret second-one"),
             "[redacted:a] [redacted:b]"
         );
+    }
+
+    #[test]
+    fn a_log_without_room_takes_all_that_the_runner_prints() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, mut to) = std::io::pipe().unwrap();
+        to.write_all(b"one\ntwo\n").unwrap();
+        drop(to);
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        copy_lines(from, full, Secrets::new(dir.path().join("secrets.json"))).unwrap();
     }
 
     #[test]

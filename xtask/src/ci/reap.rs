@@ -10,6 +10,7 @@ use harness::fault::Fault;
 use harness::recipe::names::RunId;
 use harness::session::janitor;
 use harness::session::locks::Registry;
+use harness::session::lost;
 use harness::session::paths::Paths;
 use harness::site::Site;
 use harness::swarm::Swarm;
@@ -74,28 +75,26 @@ fn one(paths: &Paths, run: &RunId, teardown: Duration) -> Result<u8> {
             ))
             .into());
         }
-        Keeper::Dead | Keeper::None if !stage.started => {
-            println!("{run}: nothing is left of it");
-            return Ok(exit::PASS);
-        }
-        Keeper::Dead | Keeper::None if stage.finished || stage.lost => {
-            // Over, but its removal may have left something.
-            let domain = stage.domain.as_deref().and_then(|text| text.parse().ok());
-            if let Some(domain) = &domain {
-                let left = crate::block_on(ending::remove_app(paths, domain, teardown))?;
-                if let Some(object) = left.first() {
-                    return Err(Fault::infra(format!(
-                        "the {} {} of run {run} is still there",
-                        object.kind, object.name
-                    ))
-                    .into());
-                }
-            }
+        // Its keeper may be about to start.
+        Keeper::None if !stage.started => {
             println!("{run}: nothing is left of it");
             return Ok(exit::PASS);
         }
         Keeper::Dead | Keeper::None => {
-            crate::block_on(ending::record_lost(paths, &stage, teardown))?;
+            // It may be over, and its removal may have left something all the same.
+            let had_its_record = known::record(paths).is_ok_and(|record| record.is_some());
+            let (removal, _) = crate::block_on(lost::settle(paths, teardown))?;
+            let left = removal
+                .residue
+                .iter()
+                .map(|left| format!("{} {}", left.kind, left.name));
+            if let Some(what) = removal.errors.into_iter().chain(left).next() {
+                return Err(Fault::infra(format!("of run {run} is left: {what}")).into());
+            }
+            if had_its_record {
+                println!("{run}: nothing is left of it");
+                return Ok(exit::PASS);
+            }
         }
     }
     let record = known::record(paths)?

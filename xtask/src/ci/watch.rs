@@ -193,7 +193,7 @@ pub async fn follow(
             }
         };
         let wish = Stop::of_wish(wishes, feed.began());
-        stop(&runner, wish, &by, &paths.run, &feed.screen)?;
+        stop(&runner, wish, &by, &paths.run, &feed.screen);
         wishes += 1;
     };
     runner.logged().await;
@@ -205,8 +205,12 @@ pub async fn follow(
     })
 }
 
-fn stop(runner: &Runner, stop: Stop, by: &str, dir: &Path, screen: &Screen) -> io::Result<()> {
-    ask_to_stop(dir, by)?;
+fn stop(runner: &Runner, stop: Stop, by: &str, dir: &Path, screen: &Screen) {
+    // A wish that can't be written (the disk is full) is passed on another way.
+    let stop = match (ask_to_stop(dir, by), stop) {
+        (Err(_), Stop::Ask) => Stop::EndRunner,
+        (_, stop) => stop,
+    };
     match stop {
         Stop::Ask => {
             screen.say(&format!(
@@ -226,7 +230,6 @@ fn stop(runner: &Runner, stop: Stop, by: &str, dir: &Path, screen: &Screen) -> i
             runner.signal_group(Signal::KILL);
         }
     }
-    Ok(())
 }
 
 /// Writes the wish to stop. Whoever asked first is named; a second wish changes nothing.
@@ -236,7 +239,11 @@ pub fn ask_to_stop(dir: &Path, by: &str) -> io::Result<bool> {
         .create_new(true)
         .open(dir.join(CANCEL));
     match made {
-        Ok(mut file) => file.write_all(by.as_bytes()).map(|()| true),
+        Ok(mut file) => {
+            // The disk may be full: a wish without a name is one all the same.
+            let _ = file.write_all(by.as_bytes());
+            Ok(true)
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
     }

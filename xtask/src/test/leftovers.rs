@@ -15,6 +15,7 @@ pub const VARIABLE: &str = "CCCI_TEST_RUN";
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// The value that only this run's processes carry.
+#[derive(Debug, Clone)]
 pub struct Marker(String);
 
 impl Marker {

@@ -5,7 +5,8 @@
 //! outlive its deadline.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use command_fds::CommandFdExt;
@@ -68,7 +69,7 @@ pub async fn restart(app: &AppSpec, service: &str) -> Result<(), Fault> {
 struct Failure {
     program: &'static str,
     said: String,
-    status: String,
+    status: ExitStatus,
 }
 
 /// Runs Docker's client to its end. None: it did what it was asked for.
@@ -122,7 +123,7 @@ async fn run(
     Ok((!status.success()).then(|| Failure {
         program,
         said: String::from_utf8_lossy(&said).into_owned(),
-        status: status.to_string(),
+        status,
     }))
 }
 
@@ -174,8 +175,8 @@ impl Failure {
             .join("; ");
         let mut text = format!("{doing}: ");
         text.push_str(&line);
-        // What a client said before it was killed is not why it failed.
-        if line.is_empty() || status.starts_with("signal: ") {
+        // What a client said before somebody ended it is not why it failed.
+        if line.is_empty() || was_ended(*status) {
             let separator = if line.is_empty() { "" } else { "; " };
             text.push_str(&format!("{separator}`{program}` ended with {status}"));
         }
@@ -185,19 +186,35 @@ impl Failure {
              `abra.sh`)",
         );
         }
-        cause::recipe_unless_known(text)
+        if was_ended(*status) {
+            Fault::Infra(text)
+        } else {
+            cause::recipe_unless_known(text)
+        }
     }
+}
+
+/// Whether somebody ended the client: a newer one turns SIGINT and SIGTERM into a code of its own,
+/// and says nothing.
+fn was_ended(status: ExitStatus) -> bool {
+    let by = |signal: Signal| Some(128 + signal as i32);
+    let codes = [by(Signal::SIGHUP), by(Signal::SIGINT), by(Signal::SIGTERM)];
+    status.signal().is_some() || codes.contains(&status.code())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fault(said: &str, status: &str) -> Fault {
+    fn exited(code: i32) -> ExitStatus {
+        ExitStatus::from_raw(code << 8)
+    }
+
+    fn fault(said: &str, status: ExitStatus) -> Fault {
         let failure = Failure {
             program: "docker stack deploy",
             said: said.to_owned(),
-            status: status.to_owned(),
+            status,
         };
         failure.fault("deploying x")
     }
@@ -221,7 +238,7 @@ mod tests {
         true
     )]
     fn what_the_client_says_tells_whose_fault_it_is(#[case] said: &str, #[case] recipe: bool) {
-        let fault = fault(said, "exit status: 1");
+        let fault = fault(said, exited(1));
         assert_eq!(matches!(fault, Fault::Recipe(_)), recipe, "{fault:?}");
     }
 
@@ -230,17 +247,26 @@ mod tests {
         let said = "Since --detach=false was not specified, tasks will be created in the \
             background.\nIn a future release, --detach=false will become the default.\nno space \
             here\n";
-        let fault = fault(said, "exit status: 1");
+        let fault = fault(said, exited(1));
         assert_eq!(fault, Fault::recipe("deploying x: no space here"));
     }
 
-    #[test]
-    fn a_killed_client_is_no_fault_of_the_recipe() {
+    #[rstest::rstest]
+    #[case::killed(ExitStatus::from_raw(9), "signal: 9 (SIGKILL)")]
+    #[case::terminated(exited(143), "exit status: 143")]
+    #[case::interrupted(exited(130), "exit status: 130")]
+    fn a_client_that_was_ended_is_no_fault_of_the_recipe(
+        #[case] status: ExitStatus,
+        #[case] said: &str,
+    ) {
+        let advice = "In a future release, --detach=false will become the default.";
         assert_eq!(
-            fault("", "signal: 9 (SIGKILL)"),
-            Fault::infra("deploying x: `docker stack deploy` ended with signal: 9 (SIGKILL)")
+            fault(advice, status),
+            Fault::infra(format!(
+                "deploying x: `docker stack deploy` ended with {said}"
+            ))
         );
-        let fault = fault("services.app", "signal: 9 (SIGKILL)");
+        let fault = fault("services.app", status);
         assert!(matches!(fault, Fault::Infra(_)), "{fault:?}");
     }
 

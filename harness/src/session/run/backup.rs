@@ -8,6 +8,7 @@ use super::{Operation, Run, Stop, facts};
 use crate::data::{self, Seeded};
 use crate::engine::{Backup, Deployment};
 use crate::fault::Fault;
+use crate::point::{self, Point};
 use crate::recipe::compose::BackupPlan;
 use crate::snapshot::{Selection, Volumes};
 use crate::suite::{Generic, Hook};
@@ -40,6 +41,7 @@ impl<G: Generic> Run<'_, G> {
         }
         self.hook(Hook::Backup).await?;
         let markers = self.seed_for_restore(&plan).await?;
+        point::reach(Point::Backup).await;
         let backup = self.backup_that_holds(&deployment).await?;
         let learned = facts([
             ("snapshot", json!(backup.snapshot)),
@@ -124,6 +126,7 @@ impl<G: Generic> Run<'_, G> {
         for note in &markers.notes {
             self.journal().note(Some(Tier::Restore), note);
         }
+        point::reach(Point::Restore).await;
         let prepared = self.prepared()?;
         prepared
             .engine

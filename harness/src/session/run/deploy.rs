@@ -16,6 +16,7 @@ use crate::edge::{Edge, EdgeSpec};
 use crate::engine::Deployment;
 use crate::fault::Fault;
 use crate::http;
+use crate::point::{self, Point};
 use crate::recipe::policy;
 use crate::session::deployment::new_env;
 use crate::session::protocol::LiveView;
@@ -195,8 +196,15 @@ impl<G: Generic> Run<'_, G> {
             .prepared
             .as_mut()
             .and_then(|prepared| prepared.edge_spec.take());
+        let (before, after) = if self.current_tier() == Some(Tier::Fresh) {
+            (Point::Fresh, Point::Freshed)
+        } else {
+            (Point::Deploy, Point::Deployed)
+        };
         let deploy = async {
+            point::reach(before).await;
             self.hand_over(deployment).await?;
+            point::reach(after).await;
             self.settle_down(deployment).await
         };
         let edge = async {

@@ -38,6 +38,7 @@ use super::server::Shared;
 use crate::data::Seeded;
 use crate::engine::Backup;
 use crate::fault::Fault;
+use crate::point::{self, Point};
 use crate::site::Site;
 use crate::suite::repo_local::{Ran, Surroundings, output_of, run as run_executable};
 use crate::suite::{Generic, Hook, RepoLocal, Suite};
@@ -137,6 +138,9 @@ impl<'a, G: Generic> Run<'a, G> {
                 .settle(tier, Instant::now(), Err(Stop::Outcome(declared)))
                 .await;
         }
+        if tier == Tier::Upgrade {
+            point::reach(Point::Between).await;
+        }
         if tier != Tier::Install
             && let Some(blocked) = self.needs(tier).await
         {
@@ -191,6 +195,10 @@ impl<'a, G: Generic> Run<'a, G> {
         }
     }
 
+    fn current_tier(&self) -> Option<Tier> {
+        self.current.map(|(tier, _)| tier)
+    }
+
     /// Records the start of an operation.
     fn start(&mut self, tier: Tier) -> Instant {
         let started = Instant::now();
@@ -213,6 +221,7 @@ impl<'a, G: Generic> Run<'a, G> {
             Err(Stop::Outcome(outcome)) => (outcome, Map::new()),
             Err(Stop::Fault(fault)) => (fault.outcome(), Map::new()),
         };
+        let outcome = self.shared.fairly(outcome).await;
         let evidence = if matches!(outcome, Outcome::Fail { .. } | Outcome::Error { .. }) {
             self.collect_evidence(tier, &outcome).await
         } else if tier == Tier::Upgrade {
@@ -314,7 +323,8 @@ impl<'a, G: Generic> Run<'a, G> {
         ];
         let deadline = prepared.site.limits.hook();
         let (private, log) = (&self.paths.private, self.paths.log());
-        Ok(start_hook(hook, deadline, private, &log, &environment).await)
+        let redactor = self.journal().redactor().now();
+        Ok(start_hook(hook, deadline, private, (&log, redactor), &environment).await)
     }
 
     fn prepared(&self) -> Result<&Prepared, Fault> {

@@ -14,6 +14,7 @@ use crate::engine::stack::{Snapshots, StackEngine};
 use crate::engine::{AppSpec, Deployment, Engine};
 use crate::fault::Fault;
 use crate::http;
+use crate::point::{self, Point};
 use crate::recipe::{AppDomain, CommitSha, EnvFile};
 use crate::session::deployment::{deployment, new_env};
 use crate::session::janitor;
@@ -76,6 +77,7 @@ impl<G: Generic> Run<'_, G> {
         let swarm = Swarm::connect()
             .await?
             .with_redactor(self.journal().redactor());
+        *self.shared.swarm.borrow_mut() = Some(swarm.clone());
         if !swarm.is_manager() {
             return Err(Fault::infra(
                 "this Docker engine is no swarm manager; `cargo xtask doctor --fix` makes it one",
@@ -179,6 +181,7 @@ impl<G: Generic> Run<'_, G> {
             slot,
         });
         self.write_env()?;
+        point::reach(Point::SetUp).await;
         self.hook(Hook::Install).await?;
         self.read_env(&sample)?;
         self.look_for_room().await

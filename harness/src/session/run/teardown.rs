@@ -7,6 +7,7 @@ use results::event::EventKind;
 
 use super::Run;
 use crate::edge::Edge;
+use crate::point::{self, Point};
 use crate::session::janitor::edge_name;
 use crate::session::journal::millis;
 use crate::suite::Generic;
@@ -21,6 +22,7 @@ impl<G: Generic> Run<'_, G> {
     pub async fn teardown(&mut self) {
         let started = Instant::now();
         self.journal().emit(EventKind::TeardownStarted);
+        point::reach(Point::Teardown).await;
         *self.shared.view.borrow_mut() = None;
         let mut residue = Vec::new();
         let mut errors = Vec::new();

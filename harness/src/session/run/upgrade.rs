@@ -9,6 +9,7 @@ use super::prepare::Target;
 use super::{Operation, Run, Stop, facts};
 use crate::data;
 use crate::fault::Fault;
+use crate::point::{self, Point};
 use crate::recipe::Compose;
 use crate::session::deployment::new_env;
 use crate::suite::{Generic, Hook};
@@ -81,7 +82,9 @@ impl<G: Generic> Run<'_, G> {
         let deployment = self.ready_deployment(head).await?;
         let prepared = self.prepared()?;
         let before = self.converged.borrow().clone();
+        point::reach(Point::Redeploy).await;
         self.hand_over(&deployment).await?;
+        point::reach(Point::Redeployed).await;
         let converged = self
             .settle_down(&deployment)
             .await
