@@ -210,11 +210,16 @@ pub async fn restarts(
                 .get(name)
                 .and_then(|service| service.tasks.iter().find(|task| task.id == then.task));
             found.extend(match now {
-                Some(task) if task.runs() => None,
+                Some(task) if task.runs() => match exit_of(swarm, &then.container).await {
+                    Some(code) => {
+                        let words = last_words(swarm, &then.container).await;
+                        Some(task_ended(name, &format!("exit {code}"), words))
+                    }
+                    None => None,
+                },
                 Some(task) if task.failed() => {
                     let words = words_on(swarm, task, &then.container).await;
-                    let words = words.map(|line| format!(": `{line}`")).unwrap_or_default();
-                    Some(format!("{name}: task ended: {}{words}", error_of(task)))
+                    Some(task_ended(name, &error_of(task), words))
                 }
                 Some(task) => Some(format!("{name}: task is {} now", task.state)),
                 None => Some(format!("{name}: task is gone")),
@@ -222,6 +227,11 @@ pub async fn restarts(
         }
     }
     Ok(found)
+}
+
+fn task_ended(service: &str, error: &str, words: Option<String>) -> String {
+    let words = words.map(|line| format!(": `{line}`")).unwrap_or_default();
+    format!("{service}: task ended: {error}{words}")
 }
 
 /// Tasks whose failure is new, with their containers.
@@ -254,24 +264,31 @@ async fn words_on(swarm: &Swarm, task: &SeenTask, container: &str) -> Option<Str
 }
 
 /// A service of which a container has ended, though its task is said to run still.
-///
-/// The engine tells the swarm of an end once the networks are cleared away, which may take a
-/// second. Asked for the container it holds the answer back until then.
 async fn ended(swarm: &Swarm, found: &Converged) -> Option<String> {
     let containers = found
         .services
         .iter()
         .flat_map(|(name, service)| service.tasks.iter().map(move |task| (name, task)));
     let looks = containers.map(|(name, task)| async move {
-        let inspected = swarm
-            .docker()
-            .inspect_container(&task.container, None::<InspectContainerOptions>)
-            .await;
-        // One that can't be asked is on another node.
-        let state = inspected.ok()?.state?;
-        (state.running == Some(false)).then(|| name.clone())
+        let exit = exit_of(swarm, &task.container).await;
+        exit.map(|_| name.clone())
     });
     join_all(looks).await.into_iter().flatten().next()
+}
+
+/// The exit code of a container that has ended.
+///
+/// The engine tells the swarm of an end once the networks are cleared away, which may take a
+/// second. Asked for the container it holds the answer back until then.
+async fn exit_of(swarm: &Swarm, container: &str) -> Option<i64> {
+    let inspected = swarm
+        .docker()
+        .inspect_container(container, None::<InspectContainerOptions>)
+        .await;
+    // One that can't be asked is on another node.
+    let state = inspected.ok()?.state?;
+    let ended = state.running == Some(false);
+    ended.then(|| state.exit_code.unwrap_or_default())
 }
 
 fn converged(seen: &Observation, wanted: &BTreeMap<String, Wanted>, memory: &Memory) -> Converged {
