@@ -24,16 +24,49 @@ pub async fn services_converged(app: &App) -> TestResult {
     Ok(())
 }
 
-/// The app itself, and not a proxy in front of it, answers with an allowed status.
+/// The app itself, and not a proxy in front of it, answers with an allowed status; and where that
+/// is a redirect, it leads somewhere.
 pub async fn answers_over_https(app: &App) -> TestResult {
+    let Err(error) = answers(app).await else {
+        return Ok(());
+    };
+    // A task that has ended since is the cause, and what the proxy makes of that its symptom.
+    match ended_since_convergence(app).await {
+        Ok(ended) if !ended.is_empty() => bail!("{}; it does not answer", ended.join("; ")),
+        _ => Err(error),
+    }
+}
+
+async fn answers(app: &App) -> TestResult {
     let view = app.view();
     let url = app.url(&view.health_path);
     let answer = app.http().get(&url).await?;
     if let Some(page) = &answer.edge_page {
         bail!("{url}: the proxy answered in the app's place: {page}");
     }
-    answer.expect_one_of(&view.health_ok)?;
+    let answer = answer.expect_one_of(&view.health_ok)?;
+    if answer.status.is_redirection() {
+        app.http().follow(&url).await?;
+    }
     Ok(())
+}
+
+/// What became of the tasks that the last deploy had left running.
+async fn ended_since_convergence(app: &App) -> anyhow::Result<Vec<String>> {
+    let last = [Tier::Fresh, Tier::Upgrade, Tier::Install]
+        .into_iter()
+        .find_map(|tier| converged_after(app, tier).ok())
+        .context("nothing has converged")?;
+    Ok(swarm::restarts(app.swarm().await?, &app.view().stack, &last).await?)
+}
+
+/// The stack as it was when the tier's operation had converged.
+fn converged_after(app: &App, tier: Tier) -> anyhow::Result<Converged> {
+    let facts: BTreeMap<String, serde_json::Value> = app.recall(tier.as_str())?;
+    let services = facts
+        .get("services")
+        .context("the operation kept no list of services")?;
+    Ok(serde_json::from_value(services.clone())?)
 }
 
 /// The certificate is the site's wildcard, and no other that happens to be trusted.
@@ -54,11 +87,7 @@ pub async fn certificate_is_the_sites(app: &App) -> TestResult {
 
 /// No task of the converged stack has been replaced.
 pub async fn no_restarts_since_convergence(app: &App, tier: Tier) -> TestResult {
-    let facts: BTreeMap<String, serde_json::Value> = app.recall(tier.as_str())?;
-    let services = facts
-        .get("services")
-        .context("the operation kept no list of services")?;
-    let converged: Converged = serde_json::from_value(services.clone())?;
+    let converged = converged_after(app, tier)?;
     ensure!(
         !converged.services.is_empty(),
         "the operation saw no services converge"
@@ -114,30 +143,26 @@ pub async fn live_is_what_was_asked(app: &App) -> TestResult {
     let live = app.view().live.as_ref().context("nothing is live")?;
     let stack = &app.view().stack;
     let services = swarm::live(app.swarm().await?, stack).await?;
-    let labels: BTreeMap<&str, &str> = services
-        .iter()
-        .flat_map(|service| &service.labels)
-        .map(|(key, value)| (key.as_str(), value.as_str()))
-        .collect();
-    let label = |name: &str| {
-        labels
-            .get(format!("coop-cloud.{stack}.{name}").as_str())
-            .copied()
+    let (what, name, asked) = match &live.version {
+        Some(version) => ("version", "version", version.as_str()),
+        None => ("commit", "chaos-version", live.commit.short()),
     };
-    match &live.version {
-        Some(version) => ensure!(
-            label("version") == Some(version.as_str()),
-            "version {version} was asked for; the label says {:?}",
-            label("version")
-        ),
-        None => {
-            let shown = label("chaos-version").map(|text| text.trim_end_matches("+U"));
-            ensure!(
-                shown == Some(live.commit.short()),
-                "commit {} was asked for; the label says {shown:?}",
-                live.commit.short()
-            );
+    let key = format!("coop-cloud.{stack}.{name}");
+    let mut shown = Vec::new();
+    for service in &services {
+        if let Some(label) = service.labels.get(&key) {
+            shown.push((&service.name, label.trim_end_matches("+U")));
         }
+    }
+    ensure!(
+        !shown.is_empty(),
+        "{what} {asked} was asked for, and no service has the label `{key}`"
+    );
+    for (service, label) in shown {
+        ensure!(
+            label == asked,
+            "{what} {asked} was asked for, and the label `{key}` of {service} says {label}"
+        );
     }
     let plan = live_deployment(app)?;
     let expected = Expected {

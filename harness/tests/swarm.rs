@@ -176,7 +176,11 @@ secrets:
         .await
         .unwrap();
     assert!(!noted.is_empty());
-    stand.engine.remove_stack(&stand.app).await.unwrap();
+    stand
+        .engine
+        .remove_stack(&stand.app, DEADLINE)
+        .await
+        .unwrap();
     let left = stand.residue(&noted).await;
     assert_eq!(left.len(), 1, "the secret stays: {left:?}");
     assert_eq!(left[0].kind, "secret");

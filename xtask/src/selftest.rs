@@ -122,6 +122,18 @@ impl Selftest {
     }
 }
 
+/// The quick cases, as a part of all tests of the project.
+#[expect(dead_code, reason = "`test` is to call it")]
+pub fn quick() -> Result<u8> {
+    let quick = Selftest {
+        quick: true,
+        only: Vec::new(),
+        jobs: 4,
+        yes: false,
+    };
+    quick.run()
+}
+
 /// Runs all cases, `jobs` at a time. Says also whether it was stopped.
 async fn side_by_side(
     cases: Vec<Case>,

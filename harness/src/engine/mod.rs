@@ -102,11 +102,12 @@ pub trait Engine: Send + Sync {
     async fn restore(&self, app: &AppSpec, what: &Deployment, snapshot: &str) -> Result<(), Fault>;
 
     /// Removes services, networks, configs and volumes of the app, as fast as is clean; env file
-    /// and secrets stay.
-    async fn remove_stack(&self, app: &AppSpec) -> Result<(), Fault>;
+    /// and secrets stay. What stands in the way at the deadline is named.
+    async fn remove_stack(&self, app: &AppSpec, deadline: Duration) -> Result<(), Fault>;
 
-    /// Removes everything that the app has: [`Engine::remove_stack`], then secrets and snapshots.
-    async fn remove(&self, app: &AppSpec) -> Result<(), Fault>;
+    /// Removes everything that the app has: [`Engine::remove_stack`], then secrets and snapshots,
+    /// whatever came of what was before.
+    async fn remove(&self, app: &AppSpec, deadline: Duration) -> Result<(), Fault>;
 
     /// Runs a command in the running container of a service, with no shell in between.
     async fn exec(

@@ -59,6 +59,13 @@ pub enum HttpError {
         cause: String,
         body: String,
     },
+    #[error("{url} never ends in a page: after {followed} redirects, {last} leads to {next}")]
+    Redirects {
+        url: String,
+        followed: usize,
+        last: String,
+        next: String,
+    },
     #[error(transparent)]
     Wait(#[from] WaitError),
 }
@@ -122,11 +129,10 @@ impl Answer {
         if self.edge_page.is_none() && expected.contains(&self.status.as_u16()) {
             return Ok(self);
         }
-        let expected: Vec<String> = expected.iter().map(u16::to_string).collect();
         let edge = self.edge_page.as_ref();
         Err(HttpError::Status {
             what: self.what(),
-            expected: expected.join(" or "),
+            expected: any_of(expected),
             got: self.status,
             edge: edge.map_or_else(String::new, |reason| {
                 format!(" by cc-ci's proxy, not by the app ({reason})")
@@ -167,6 +173,16 @@ impl Answer {
             None => text,
             Some((end, _)) => format!("{}… ({} bytes)", &text[..end], self.body.len()),
         }
+    }
+}
+
+/// `200, 301 or 302`.
+pub(super) fn any_of(statuses: &[u16]) -> String {
+    let all: Vec<String> = statuses.iter().map(u16::to_string).collect();
+    match all.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => "any".to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod answer;
 mod ready;
+mod redirects;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::answer::any_of;
 use super::{Answer, Client, HttpError};
 use crate::edge::nginx::Page;
 use crate::wait::{Probe, Progress, Unwatched, WaitError, wait_until};
@@ -39,6 +40,7 @@ impl Client {
         deadline: Duration,
         progress: &dyn Progress,
     ) -> Result<Answer, HttpError> {
+        let wanted = any_of(ok);
         let probe = async || match self.get(url).await {
             Err(error) if error.is_connection() => Probe::NotYet(error.to_string()),
             Err(error) => Probe::Never(error.to_string()),
@@ -49,10 +51,10 @@ impl Client {
                     Probe::NotYet("404, the proxy's own page".to_owned())
                 }
                 None if ok.contains(&answer.status.as_u16()) => Probe::Ready(answer),
-                None => Probe::NotYet(status(&answer)),
+                None => Probe::NotYet(format!("{}, not {wanted}", status(&answer))),
             },
         };
-        let subject = format!("{url} answers");
+        let subject = format!("an answer of {url}");
         Ok(wait_until(&subject, deadline, PAUSE, progress, probe).await?)
     }
 

@@ -80,6 +80,29 @@ async fn a_wrong_status_shows_what_a_reader_needs() {
 }
 
 #[tokio::test]
+async fn redirects_are_followed_to_their_end_and_a_circle_has_none() {
+    let to = |place: &str| answer("302 Found", &format!("Location: {place}\r\n"), "");
+    let (client, asked) = site(&[
+        to("/b"),
+        to("http://a.ci.test/c"),
+        answer("200 OK", "", "c"),
+    ])
+    .await;
+    let seen = client.follow("http://a.ci.test/").await.unwrap();
+    assert_eq!(seen.text(), "c");
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+
+    let (client, _) = site(&[to("http://elsewhere.example.org/")]).await;
+    let seen = client.follow("http://a.ci.test/").await.unwrap();
+    assert_eq!(seen.status, 302);
+
+    let (client, asked) = site(&vec![to("/?again=1"); 30]).await;
+    let error = client.follow("http://a.ci.test/").await.unwrap_err();
+    insta::assert_snapshot!(error, @"http://a.ci.test/ never ends in a page: after 20 redirects, http://a.ci.test/?… leads to http://a.ci.test/?…");
+    assert_eq!(asked.load(Ordering::SeqCst), 21);
+}
+
+#[tokio::test]
 async fn the_proxys_own_page_is_never_the_expected_answer() {
     let marked = answer(
         "404 Not Found",
@@ -94,7 +117,7 @@ async fn the_proxys_own_page_is_never_the_expected_answer() {
     (empty body)
     ");
     let lost = client.answers(url, &[404], SHORT, &Unwatched).await;
-    insta::assert_snapshot!(lost.unwrap_err(), @"gave up waiting for http://a.ci.test/ answers: 404 Not Found, cc-ci's proxy: unknown-host: no router has the host a.ci.test");
+    insta::assert_snapshot!(lost.unwrap_err(), @"gave up waiting for an answer of http://a.ci.test/: 404 Not Found, cc-ci's proxy: unknown-host: no router has the host a.ci.test");
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
@@ -143,7 +166,7 @@ async fn an_app_is_ready_with_an_allowed_status_only() {
     let (client, _) = site(&[moved]).await;
     let brief = Duration::from_millis(500);
     let error = client.answers(url, &[200], brief, &Unwatched).await;
-    insta::assert_snapshot!(error.unwrap_err(), @"http://a.ci.test/ answers: not within 0.5 s (302 Found)");
+    insta::assert_snapshot!(error.unwrap_err(), @"an answer of http://a.ci.test/: not within 0.5 s (302 Found, not 200)");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use super::judge::{Memory, Verdict, error_of};
-use super::look::{self, Observation, SeenTask, last_words, look};
+use super::look::{self, Observation, SeenTask, cause_of, look, of_healthchecks};
 use super::{Swarm, because};
 use crate::fault::Fault;
 use crate::recipe::{Compose, StackName};
@@ -154,16 +154,23 @@ async fn wait(
         }
     })
     .await;
-    found.map_err(|error| {
-        let text = match &error {
-            WaitError::Never { reason, .. } => reason.clone(),
-            WaitError::TimedOut { .. } => error.to_string(),
-        };
-        match last.into_inner().expect(lock) {
-            Fault::Recipe(_) => Fault::Recipe(text),
-            Fault::Infra(_) => Fault::Infra(text),
-            Fault::Usage(_) => Fault::Usage(text),
+    let error = match found {
+        Ok(found) => return Ok(found),
+        Err(error) => error,
+    };
+    let text = match &error {
+        WaitError::Never { reason, .. } => reason.clone(),
+        WaitError::TimedOut { .. } => {
+            let seen = look(swarm, stack).await.unwrap_or_default();
+            let mut said = vec![error.to_string()];
+            said.extend(of_healthchecks(swarm, &seen).await);
+            said.join("; ")
         }
+    };
+    Err(match last.into_inner().expect(lock) {
+        Fault::Recipe(_) => Fault::Recipe(text),
+        Fault::Infra(_) => Fault::Infra(text),
+        Fault::Usage(_) => Fault::Usage(text),
     })
 }
 
@@ -186,7 +193,7 @@ pub async fn restarts(
             found.extend(match now {
                 Some(task) if task.runs() => None,
                 Some(task) if task.failed() => {
-                    let words = last_words(swarm, &then.container).await;
+                    let words = cause_of(swarm, task).await;
                     let words = words.map(|line| format!(": `{line}`")).unwrap_or_default();
                     Some(format!("{name}: task ended: {}{words}", error_of(task)))
                 }
@@ -198,20 +205,20 @@ pub async fn restarts(
     Ok(found)
 }
 
-fn news(memory: &Memory, seen: &Observation) -> Vec<(String, String)> {
+fn news(memory: &Memory, seen: &Observation) -> Vec<SeenTask> {
     seen.services
         .iter()
         .flat_map(|(name, service)| service.tasks.iter().map(move |task| (name, task)))
         .filter(|(name, task)| memory.is_news(name, task))
-        .filter_map(|(_, task)| Some((task.id.clone(), task.container.clone()?)))
+        .map(|(_, task)| task.clone())
         .collect()
 }
 
-async fn words_of(swarm: &Swarm, failed: Vec<(String, String)>) -> BTreeMap<String, String> {
+async fn words_of(swarm: &Swarm, failed: Vec<SeenTask>) -> BTreeMap<String, String> {
     let mut words = BTreeMap::new();
-    for (task, container) in failed {
-        if let Some(line) = last_words(swarm, &container).await {
-            words.insert(task, line);
+    for task in failed {
+        if let Some(line) = cause_of(swarm, &task).await {
+            words.insert(task.id, line);
         }
     }
     words

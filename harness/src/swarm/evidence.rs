@@ -179,6 +179,7 @@ async fn service_log(swarm: &Swarm, service: &str) -> String {
         .tail("200")
         .build();
     let mut log = Vec::new();
+    let mut cut = false;
     let mut trouble = String::new();
     let read = async {
         let mut stream = std::pin::pin!(swarm.docker().service_logs(service, Some(options)));
@@ -193,11 +194,17 @@ async fn service_log(swarm: &Swarm, service: &str) -> String {
             if log.len() > LARGEST_READ {
                 // The end says more than the beginning.
                 log.drain(..log.len() - LARGEST_READ);
+                cut = true;
             }
         }
     };
     if tokio::time::timeout(LOG_WITHIN, read).await.is_err() {
         trouble = format!("\n(the log did not end within {LOG_WITHIN:?})\n");
+    }
+    if cut {
+        // Of a secret that the cut went through no half may stay.
+        let line = log.iter().position(|byte| *byte == b'\n');
+        log.drain(..line.unwrap_or(LONGEST_LINE.min(log.len())));
     }
     let mut text = String::from_utf8_lossy(&log).into_owned();
     if text.is_empty() && trouble.is_empty() {

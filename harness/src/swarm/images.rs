@@ -21,11 +21,17 @@ pub async fn built_here(swarm: &Swarm, name: &str) -> Result<Option<String>, Fau
             Ok(image.id.filter(|_| !pulled))
         }
         Err(error) if answered(&error, 404) => Ok(None),
-        Err(error) => Err(Swarm::fault(
-            format!("looking for the image {name}"),
-            &error,
-        )),
+        Err(error) => Err(unseen(name, &error)),
     }
+}
+
+/// The engine looks for an image, and says more than that it is not there.
+fn unseen(name: &str, error: &bollard::errors::Error) -> Fault {
+    let why = because(error);
+    if answered(error, 400) || why.contains("invalid reference format") {
+        return Fault::recipe(format!("`{name}` is no name of an image: {why}"));
+    }
+    Swarm::fault(format!("looking for the image {name}"), error)
 }
 
 /// Pulls an image that is not present. An image or tag that the registry does not know is the
@@ -34,12 +40,7 @@ pub async fn pull_if_missing(swarm: &Swarm, name: &str) -> Result<(), Fault> {
     match swarm.docker().inspect_image(name).await {
         Ok(_) => return Ok(()),
         Err(error) if answered(&error, 404) => {}
-        Err(error) => {
-            return Err(Swarm::fault(
-                format!("looking for the image {name}"),
-                &error,
-            ));
-        }
+        Err(error) => return Err(unseen(name, &error)),
     }
     let (image, tag) = reference(name);
     let options = CreateImageOptions {
@@ -104,6 +105,19 @@ mod tests {
         #[case] expected: (&str, Option<&str>),
     ) {
         assert_eq!(reference(name), expected);
+    }
+
+    #[test]
+    fn a_name_that_docker_can_not_read_is_the_recipes_fault() {
+        let error =
+            |status_code, message: &str| bollard::errors::Error::DockerResponseServerError {
+                status_code,
+                message: message.to_owned(),
+            };
+        let invalid = error(400, "invalid reference format: must be lowercase");
+        assert!(matches!(unseen("A/b", &invalid), Fault::Recipe(_)));
+        let broken = error(500, "layer store is corrupt");
+        assert!(matches!(unseen("a/b", &broken), Fault::Infra(_)));
     }
 
     #[test]

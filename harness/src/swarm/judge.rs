@@ -234,6 +234,19 @@ impl Memory {
                 "{name}: task failed {count} times: {last}"
             )));
         }
+        if service.update == Some(Update::PAUSED)
+            && service.tasks.iter().any(is_old)
+            && past.since + self.quiet <= now
+        {
+            let cause = past.failures.last().map_or_else(
+                || newest_error(service).unwrap_or_else(|| "the cause is not known".to_owned()),
+                Failure::text,
+            );
+            return Some(blame(
+                &cause,
+                format!("{name}: the update is paused and an old task stays: {cause}"),
+            ));
+        }
         let stuck = service.tasks.iter().any(nowhere_to_run);
         if stuck && past.since + self.quiet <= now {
             let why = newest_error(service).unwrap_or_default();
@@ -300,10 +313,7 @@ impl Memory {
         if running != goal {
             status.push(format!("{running} of {goal} running"));
         }
-        let old = tasks
-            .iter()
-            .filter(|task| task.state == TaskState::RUNNING && !(task.current && task.runs()))
-            .count();
+        let old = tasks.iter().filter(|task| is_old(task)).count();
         if old > 0 {
             status.push(format!("{old} old still there"));
         }
@@ -378,6 +388,8 @@ pub fn error_of(task: &SeenTask) -> String {
         (TaskState::ORPHANED, true) => "its node is gone".to_owned(),
         (TaskState::REJECTED, true) => "rejected".to_owned(),
         (TaskState::COMPLETE, _) => "exit 0, where it should go on running".to_owned(),
+        // It was killed for that: its exit code says nothing.
+        _ if task.is_unhealthy() => "unhealthy".to_owned(),
         (_, true) => format!("exit {code}"),
         // `task: non-zero exit (1): dockerexec: unhealthy container` and the like say both.
         (_, false) => error.to_owned(),
@@ -394,6 +406,11 @@ fn newest_error(service: &SeenService) -> Option<String> {
             Some(error) if !task.failed() => error.clone(),
             _ => error_of(task),
         })
+}
+
+/// Runs, and is not what is asked for now.
+fn is_old(task: &SeenTask) -> bool {
+    task.state == TaskState::RUNNING && !(task.current && task.runs())
 }
 
 /// Waits for a node: drained, down, without room, or with the port taken.

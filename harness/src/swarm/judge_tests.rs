@@ -341,6 +341,34 @@ fn the_last_words_are_part_of_the_cause() {
 }
 
 #[test]
+fn a_task_that_was_killed_by_its_healthcheck_is_unhealthy_whatever_its_exit_code() {
+    let killed = "task: non-zero exit (137): dockerexec: unhealthy container";
+    assert_eq!(error_of(&failed("a", 137, killed)), "unhealthy");
+    assert_eq!(
+        error_of(&failed("a", 137, "task: non-zero exit (137)")),
+        "exit 137"
+    );
+}
+
+#[test]
+fn a_paused_update_that_leaves_an_old_task_is_given_up_once_nothing_changes() {
+    let end = failed("f", 1, "task: non-zero exit (1)");
+    let tasks = vec![old("o"), end, task("n", TaskState::RUNNING)];
+    let before = stack([("app", service(None, vec![old("o")]))]);
+    let seen = stack([("app", service(Some(Update::PAUSED), tasks))]);
+    let wanted = wants([("app", 1)]);
+    let early = [(0, before.clone()), (5, seen.clone()), (20, seen.clone())];
+    assert!(matches!(after(&early, &wanted), Verdict::NotYet(_)));
+    let late = [(0, before), (5, seen.clone()), (40, seen)];
+    assert_eq!(
+        after(&late, &wanted),
+        Verdict::Never(Fault::recipe(
+            "app: the update is paused and an old task stays: exit 1"
+        ))
+    );
+}
+
+#[test]
 fn no_suitable_node_is_no_fault_of_the_recipe() {
     let waits = SeenTask {
         error: Some("no suitable node (host-mode port already in use on 1 node)".to_owned()),

@@ -6,11 +6,17 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::errors::Error;
 use bollard::models::{Service, ServiceUpdateStatusStateEnum, Task, TaskSpec, TaskState};
-use bollard::query_parameters::{ListServicesOptions, ListTasksOptions, LogsOptionsBuilder};
+use bollard::query_parameters::{
+    InspectContainerOptions, ListServicesOptions, ListTasksOptions, LogsOptionsBuilder,
+};
 use futures_util::StreamExt;
 
 use super::{Swarm, of_stack};
 use crate::recipe::StackName;
+
+/// Of a container's log, in search of its last line.
+const MOST_READ: usize = 32 * 1024 * 1024;
+const MOST_KEPT: usize = 64 * 1024;
 
 /// What one look saw, by the services' short names.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -44,6 +50,12 @@ impl SeenTask {
             self.state,
             TaskState::FAILED | TaskState::REJECTED | TaskState::ORPHANED
         ) || (self.state == TaskState::COMPLETE && self.desired != TaskState::COMPLETE)
+    }
+
+    /// Its container was killed because its healthcheck failed.
+    pub fn is_unhealthy(&self) -> bool {
+        let error = self.error.as_deref().unwrap_or_default();
+        self.failed() && error.contains("unhealthy container")
     }
 
     pub fn runs(&self) -> bool {
@@ -150,19 +162,65 @@ pub fn seen_task(task: Task, current: bool) -> SeenTask {
     }
 }
 
+/// Why a task's container ended, in its own words: the last of its healthcheck where it was killed
+/// for that, else of its log.
+pub async fn cause_of(swarm: &Swarm, task: &SeenTask) -> Option<String> {
+    let container = task.container.as_deref()?;
+    if task.is_unhealthy()
+        && let Some(line) = last_of_healthcheck(swarm, container).await
+    {
+        return Some(line);
+    }
+    last_words(swarm, container).await
+}
+
+/// What the healthchecks of tasks say that are not yet well, each with its service.
+pub async fn of_healthchecks(swarm: &Swarm, seen: &Observation) -> Vec<String> {
+    let mut words = Vec::new();
+    for (name, service) in &seen.services {
+        let mut starting = service
+            .tasks
+            .iter()
+            .filter(|task| task.state == TaskState::STARTING && task.desired == TaskState::RUNNING);
+        if let Some(container) = starting
+            .next_back()
+            .and_then(|task| task.container.as_deref())
+            && let Some(line) = last_of_healthcheck(swarm, container).await
+        {
+            words.push(format!("the healthcheck of {name} says `{line}`"));
+        }
+    }
+    words
+}
+
+async fn last_of_healthcheck(swarm: &Swarm, container: &str) -> Option<String> {
+    let options = None::<InspectContainerOptions>;
+    let inspected = swarm.docker().inspect_container(container, options).await;
+    let log = inspected.ok()?.state?.health?.log?;
+    let mut failed = log.into_iter().filter(|one| one.exit_code != Some(0));
+    meaningful_line(&failed.next_back()?.output?)
+}
+
 /// The last line of a container's log that says something.
-pub async fn last_words(swarm: &Swarm, container: &str) -> Option<String> {
+async fn last_words(swarm: &Swarm, container: &str) -> Option<String> {
     let options = LogsOptionsBuilder::default()
         .stdout(true)
         .stderr(true)
         .tail("20")
         .build();
-    let mut text = Vec::new();
+    let mut text: Vec<u8> = Vec::new();
+    let mut read = 0;
     let mut log = std::pin::pin!(swarm.docker().logs(container, Some(options)));
     while let Some(Ok(chunk)) = log.next().await {
-        text.extend_from_slice(chunk.as_ref());
-        if text.len() > 256 * 1024 {
+        let chunk = chunk.as_ref();
+        text.extend_from_slice(chunk);
+        read += chunk.len();
+        if read > MOST_READ {
             break;
+        }
+        // Only the end counts, and before it there may be a line of any length.
+        if text.len() > 2 * MOST_KEPT {
+            text.drain(..text.len() - MOST_KEPT);
         }
     }
     meaningful_line(&String::from_utf8_lossy(&text))

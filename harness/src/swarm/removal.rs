@@ -22,7 +22,7 @@ use super::belongings::{configs, containers, networks, secrets, volumes};
 use super::{Swarm, answered, because, look};
 use crate::fault::Fault;
 use crate::recipe::StackName;
-use crate::wait::{Probe, Unwatched, wait_until};
+use crate::wait::{Probe, Unwatched, WaitError, wait_until};
 
 /// The swarm forgets within 250 ms; a busy host is slower.
 const CALM: Duration = Duration::from_millis(600);
@@ -45,15 +45,17 @@ pub async fn remove_stack(
     deadline: Duration,
 ) -> Result<Removed, Fault> {
     let mut removed = Removed::default();
+    let started = Instant::now();
+    let left = || deadline.saturating_sub(started.elapsed());
     let removal = async {
         let fault = |error: Error| Swarm::fault(format!("removing {stack}"), &error);
         kill_services(swarm, stack, &mut removed.anonymous)
             .await
             .map_err(fault)?;
-        gone(swarm, stack, deadline, &mut removed.anonymous).await?;
+        gone(swarm, stack, left(), &mut removed.anonymous).await?;
         let (volumes, networks, objects) = tokio::join!(
-            remove_volumes(swarm, stack, deadline, &removed.anonymous),
-            remove_networks(swarm, stack, deadline),
+            remove_volumes(swarm, stack, left(), &removed.anonymous),
+            remove_networks(swarm, stack, left()),
             remove_configs_and_secrets(swarm, stack),
         );
         volumes?;
@@ -307,7 +309,11 @@ where
         Probe::NotYet(format!("{count} left{why}"))
     })
     .await
-    .map_err(|error| Fault::infra(error.to_string()))
+    .map_err(|error| match error {
+        // What stands in the way counts, and not how much time was left for it.
+        WaitError::TimedOut { status, .. } => Fault::infra(format!("{subject}: {status}")),
+        other => Fault::infra(other.to_string()),
+    })
 }
 
 async fn remove_configs_and_secrets(swarm: &Swarm, stack: &StackName) -> Result<(), Error> {

@@ -143,7 +143,7 @@ impl Stand {
     }
 
     pub async fn remove(self) {
-        self.engine.remove(&self.app).await.unwrap();
+        self.engine.remove(&self.app, DEADLINE).await.unwrap();
         assert_eq!(self.residue(&BTreeSet::new()).await, vec![]);
     }
 }

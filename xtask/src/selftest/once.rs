@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use fixtures::known_bad::Case;
 use harness::recipe::AppDomain;
+use harness::session::locks::Registry;
 use harness::site::{SITE_VARIABLE, STATE_VARIABLE};
 use harness::swarm::{Swarm, residue};
 use results::Record;
@@ -221,6 +222,10 @@ async fn left_of(record: &Record) -> Result<Vec<String>> {
     let edge = format!("name=cc-ci-edge-{}", domain.stack());
     let edges = docker(&["ps", "--all", "--format", "{{.Names}}", "--filter", &edge]).await?;
     left.extend(edges.lines().map(|name| format!("container {name}")));
+    let registered = Registry::of_engine(swarm.engine_id())?.registered()?;
+    if registered.contains(&domain) {
+        left.push(format!("registration {domain}"));
+    }
     Ok(left)
 }
 

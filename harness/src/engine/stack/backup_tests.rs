@@ -107,11 +107,11 @@ impl Engine for Steps {
         unreachable!("no restore within a backup")
     }
 
-    async fn remove_stack(&self, _: &AppSpec) -> Result<(), Fault> {
+    async fn remove_stack(&self, _: &AppSpec, _: std::time::Duration) -> Result<(), Fault> {
         unreachable!("no backup removes")
     }
 
-    async fn remove(&self, _: &AppSpec) -> Result<(), Fault> {
+    async fn remove(&self, _: &AppSpec, _: std::time::Duration) -> Result<(), Fault> {
         unreachable!("no backup removes")
     }
 }

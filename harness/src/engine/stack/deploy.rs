@@ -145,7 +145,12 @@ fn fault(stack: &str, said: &str, status: &str) -> Fault {
         .filter(|line| !line.is_empty())
         .filter(|line| {
             // What the client tells of its progress comes on standard output, its advice here.
-            !line.starts_with("Since --detach=false") && !line.starts_with("Ignoring ")
+            const ADVICE: [&str; 3] = [
+                "Since --detach=false",
+                "In a future release, --detach=false",
+                "Ignoring ",
+            ];
+            !ADVICE.iter().any(|advice| line.starts_with(advice))
         })
         .collect::<Vec<_>>()
         .join("; ");
@@ -194,6 +199,15 @@ mod tests {
     fn what_the_client_says_tells_whose_fault_it_is(#[case] said: &str, #[case] recipe: bool) {
         let fault = fault("x", said, "exit status: 1");
         assert_eq!(matches!(fault, Fault::Recipe(_)), recipe, "{fault:?}");
+    }
+
+    #[test]
+    fn the_clients_advice_is_no_cause() {
+        let said = "Since --detach=false was not specified, tasks will be created in the \
+            background.\nIn a future release, --detach=false will become the default.\nno space \
+            here\n";
+        let fault = fault("x", said, "exit status: 1");
+        assert_eq!(fault, Fault::recipe("deploying x: no space here"));
     }
 
     #[test]

@@ -28,8 +28,6 @@ pub use volumes::Snapshots;
 /// On secrets that an engine inserted: the app's domain.
 pub const APP_LABEL: &str = "cc-ci.app";
 
-const REMOVE_WITHIN: Duration = Duration::from_secs(120);
-
 pub struct StackEngine {
     swarm: Swarm,
     /// For copies of recipes with their overlays: `<work_dir>/<stack>/`.
@@ -86,23 +84,25 @@ impl Engine for StackEngine {
         backup::restore(self, self.data.as_ref(), app, what, snapshot).await
     }
 
-    async fn remove_stack(&self, app: &AppSpec) -> Result<(), Fault> {
-        swarm::remove_stack(&self.swarm, &app.stack, REMOVE_WITHIN)
+    async fn remove_stack(&self, app: &AppSpec, deadline: Duration) -> Result<(), Fault> {
+        swarm::remove_stack(&self.swarm, &app.stack, deadline)
             .await
             .map(|_| ())
     }
 
-    async fn remove(&self, app: &AppSpec) -> Result<(), Fault> {
-        self.remove_stack(app).await?;
-        swarm::remove_secrets(&self.swarm, &app.stack).await?;
-        self.data.forget(&app.stack).await?;
+    async fn remove(&self, app: &AppSpec, deadline: Duration) -> Result<(), Fault> {
+        // What does not go is no reason to leave the rest.
+        let stack = self.remove_stack(app, deadline).await;
+        let secrets = swarm::remove_secrets(&self.swarm, &app.stack).await;
+        let data = self.data.forget(&app.stack).await;
         let folder = self.folder(app);
-        match std::fs::remove_dir_all(&folder) {
+        let folder = match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Fault::infra(
                 format!("removing {}: {error}", folder.display()),
             )),
             _ => Ok(()),
-        }
+        };
+        stack.and(secrets).and(data).and(folder)
     }
 
     async fn exec(

@@ -45,6 +45,7 @@ pub(super) struct ServiceLayer {
     pub replicas: Option<u64>,
     pub mode: Option<String>,
     pub endpoint_mode: Option<String>,
+    pub update_order: Option<String>,
     pub ports: Vec<Port>,
     pub health_test: Option<Vec<String>>,
     pub health_disabled: bool,
@@ -121,6 +122,7 @@ fn service(node: &Node<'_>) -> Result<ServiceLayer, Shape> {
     let empty = Value::Null;
     let none = || Node::new(&empty, "");
     let deploy = node.get("deploy").unwrap_or_else(none);
+    let update = deploy.get("update_config").unwrap_or_else(none);
     let health = node.get("healthcheck").unwrap_or_else(none);
     Ok(ServiceLayer {
         image: node.read("image", Node::text)?,
@@ -140,6 +142,7 @@ fn service(node: &Node<'_>) -> Result<ServiceLayer, Shape> {
         replicas: deploy.read("replicas", Node::number)?,
         mode: deploy.read("mode", Node::text)?,
         endpoint_mode: deploy.read("endpoint_mode", Node::text)?,
+        update_order: update.read("order", Node::text)?,
         ports: each(node, "ports", ports)?.into_iter().flatten().collect(),
         health_test: health.read("test", Node::texts)?,
         health_disabled: health.read("disable", Node::flag)?.unwrap_or_default(),

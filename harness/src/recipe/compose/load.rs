@@ -51,6 +51,7 @@ impl Compose {
         variables: &BTreeMap<String, String>,
     ) -> Result<Self, ComposeError> {
         let mut merged = Layer::default();
+        let mut images_by_file = BTreeMap::new();
         let mut has_version = Vec::new();
         let mut notes = Vec::new();
         for file in files {
@@ -64,6 +65,12 @@ impl Compose {
                     .iter()
                     .map(|note| format!("{}: {note}", file.display())),
             );
+            for (name, service) in &layer.services {
+                if let Some(image) = &service.image {
+                    let named: &mut Vec<_> = images_by_file.entry(name.clone()).or_default();
+                    named.push((file.clone(), image.clone()));
+                }
+            }
             merged.merge(layer);
         }
         let mut compose = Self::from(merged);
@@ -74,6 +81,7 @@ impl Compose {
                 }
             }
         }
+        compose.images_by_file = images_by_file;
         compose.has_version = has_version;
         compose.notes = notes;
         compose.check_references()?;

@@ -37,6 +37,7 @@ impl ServiceLayer {
         replace(&mut self.replicas, over.replicas);
         replace(&mut self.mode, over.mode);
         replace(&mut self.endpoint_mode, over.endpoint_mode);
+        replace(&mut self.update_order, over.update_order);
         by_key(&mut self.ports, over.ports, |port| port.published);
         replace(&mut self.health_test, over.health_test);
         self.health_disabled |= over.health_disabled;
@@ -64,6 +65,7 @@ impl ServiceLayer {
             replicas: self.replicas.unwrap_or(1),
             global: self.mode.as_deref() == Some("global"),
             endpoint_mode: self.endpoint_mode,
+            update_order: self.update_order,
             ports: self.ports,
             has_healthcheck: tested && !self.health_disabled,
             stop_grace_period: self.stop_grace_period,
@@ -86,6 +88,7 @@ impl From<Layer> for Compose {
             secrets: layer.secrets,
             configs: layer.configs,
             networks: layer.networks,
+            images_by_file: std::collections::BTreeMap::new(),
             has_version: Vec::new(),
             notes: layer.notes,
         }

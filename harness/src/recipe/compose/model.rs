@@ -3,6 +3,7 @@
 //! The model is for looking: what is deployed is parsed by Docker from the recipe's own files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The merged compose files of one commit, for one app's environment.
@@ -15,6 +16,9 @@ pub struct Compose {
     pub secrets: BTreeMap<String, Object>,
     pub configs: BTreeMap<String, Object>,
     pub networks: BTreeMap<String, Network>,
+    /// The image that each selected file has for a service, in the order of the files: the last one
+    /// counts.
+    pub images_by_file: BTreeMap<String, Vec<(PathBuf, String)>>,
     /// Whether each selected file has a top-level `version`, in the order of the files.
     pub has_version: Vec<bool>,
     /// What is worth a note and no error: a variable without a value, an ignored key.
@@ -42,6 +46,8 @@ pub struct Service {
     pub global: bool,
     pub endpoint_mode: Option<String>,
     pub ports: Vec<Port>,
+    /// `deploy.update_config.order`; Docker's own is `stop-first`.
+    pub update_order: Option<String>,
     /// False where there is none, or where it is disabled.
     pub has_healthcheck: bool,
     pub stop_grace_period: Option<Duration>,

@@ -102,7 +102,8 @@ impl<G: Generic> Run<'_, G> {
         self.live = None;
         self.show_live();
         let prepared = self.prepared()?;
-        prepared.engine.remove_stack(&prepared.app).await
+        let deadline = prepared.site.limits.teardown();
+        prepared.engine.remove_stack(&prepared.app, deadline).await
     }
 
     /// Deploys a target where nothing is live, and waits until it answers.
@@ -257,6 +258,17 @@ impl<G: Generic> Run<'_, G> {
         let deadline = self.deploy_deadline(deployment);
         let stack = &prepared.app.stack;
         let converged = converge(&prepared.swarm, stack, &wanted, deadline, self.journal()).await?;
+        for (name, service) in &converged.services {
+            if let Some(last) = service.restarts.last() {
+                let count = match service.restarts.len() {
+                    1 => "a task failed".to_owned(),
+                    count => format!("{count} tasks failed"),
+                };
+                let tier = self.current.map(|(tier, _)| tier);
+                let text = format!("{name}: {count} before it settled: {last}");
+                self.journal().note(tier, text);
+            }
+        }
         self.converged.replace(converged.clone());
         Ok(converged)
     }

@@ -37,7 +37,7 @@ use crate::suite::repo_local::{Surroundings, run as run_executable};
 use crate::suite::{Approved, Generic, Hook, RepoLocal, Suite};
 use crate::swarm::Converged;
 
-use prepare::Prepared;
+use prepare::{Prepared, Reserved};
 
 /// What an operation gives back: what it learned, or why it did not pass.
 type Operation = Result<Map<String, Value>, Stop>;
@@ -63,6 +63,8 @@ pub struct Run<'a, G> {
     site: Result<Site, Fault>,
     shared: Rc<Shared>,
     prepared: Option<Prepared>,
+    /// The locks of a registered app that is not made yet. Who drops them says that the run is dead.
+    reserved: Option<Reserved>,
     done: BTreeMap<Tier, Outcome>,
     /// The operation that is going on.
     current: Option<(Tier, Instant)>,
@@ -93,6 +95,7 @@ impl<'a, G: Generic> Run<'a, G> {
             site,
             shared,
             prepared: None,
+            reserved: None,
             done: BTreeMap::new(),
             current: None,
             created: 0,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use fixtures::images::ImageError;
 use results::Tier;
 
 use super::{Run, Stop};
@@ -38,6 +39,12 @@ pub struct Prepared {
     pub edge_spec: Option<EdgeSpec>,
     pub secret_values: BTreeMap<String, String>,
     /// Released last.
+    pub domain_lock: Held,
+    pub slot: Held,
+}
+
+/// What a run holds from its app's registration on.
+pub struct Reserved {
     pub domain_lock: Held,
     pub slot: Held,
 }
@@ -125,6 +132,7 @@ impl<G: Generic> Run<'_, G> {
         };
         domain_lock.register(&registration)?;
         slot.register(&registration)?;
+        self.reserved = Some(Reserved { domain_lock, slot });
         let reaped = self
             .journal()
             .phase("janitor", janitor::sweep(&swarm, &registry))
@@ -151,6 +159,9 @@ impl<G: Generic> Run<'_, G> {
         let snapshots = Snapshots::open(&self.paths.private.join("snapshots"), volumes)?;
         let work_dir = self.paths.private.join("deploy");
         let engine = StackEngine::new(swarm.clone(), work_dir, Arc::new(snapshots));
+        let Some(Reserved { domain_lock, slot }) = self.reserved.take() else {
+            return Err(Fault::infra("the app's lock was lost").into());
+        };
         self.prepared = Some(Prepared {
             site,
             swarm,
@@ -240,6 +251,8 @@ pub async fn ensure_image(name: &str) -> Result<String, Fault> {
     let built = tokio::task::spawn_blocking(move || fixtures::images::ensure(&wanted, &mut |_| {}));
     match built.await {
         Ok(Ok(id)) => Ok(id.as_str().to_owned()),
+        // The kit builds what a recipe may name so, and no registry has it.
+        Ok(Err(error @ ImageError::Unknown { .. })) => Err(Fault::recipe(error.to_string())),
         Ok(Err(error)) => Err(Fault::infra(format!("image {name}: {error}"))),
         Err(error) => Err(Fault::infra(format!("image {name}: {error}"))),
     }

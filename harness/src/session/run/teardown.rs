@@ -1,6 +1,7 @@
 //! The end of a session: evidence, removal, and a look for what is left.
 
-use std::time::Instant;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use results::Tier;
 use results::event::EventKind;
@@ -11,6 +12,10 @@ use crate::session::janitor::edge_name;
 use crate::session::journal::millis;
 use crate::suite::Generic;
 use crate::swarm;
+
+/// For a removal whose time is over to say what stood in its way.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+const LOOK_WITHIN: Duration = Duration::from_secs(30);
 
 impl<G: Generic> Run<'_, G> {
     /// Writes what is known of the stack below `evidence/`. Never fails: it says what it could not.
@@ -48,34 +53,45 @@ impl<G: Generic> Run<'_, G> {
         *self.shared.view.borrow_mut() = None;
         let mut residue = Vec::new();
         let mut errors = Vec::new();
+        if let Some(reserved) = self.reserved.take() {
+            // The app was registered and never made.
+            drop(reserved.slot);
+            errors.extend(
+                reserved
+                    .domain_lock
+                    .forget()
+                    .err()
+                    .map(|fault| fault.to_string()),
+            );
+        }
         if let Some(prepared) = self.prepared.take() {
             let deadline = prepared.site.limits.teardown();
+            let (swarm, stack) = (&prepared.swarm, &prepared.app.stack);
+            let mut anonymous = BTreeSet::new();
             let removal = async {
-                let mut errors = Vec::new();
-                let anonymous =
-                    swarm::anonymous_volumes(&prepared.swarm, &prepared.app.stack).await;
-                let anonymous = anonymous.unwrap_or_default();
-                let (removed, stopped) = tokio::join!(
-                    prepared.engine.remove(&prepared.app),
-                    stop_edge(&prepared.swarm, prepared.edge.as_ref(), &prepared.app.stack),
-                );
-                errors.extend(removed.err().map(|fault| fault.to_string()));
-                errors.extend(stopped.err().map(|fault| fault.to_string()));
-                let left = swarm::residue(&prepared.swarm, &prepared.app.stack, &anonymous).await;
-                (left, errors)
+                let seen = swarm::anonymous_volumes(swarm, stack).await;
+                anonymous = seen.unwrap_or_default();
+                tokio::join!(
+                    prepared.engine.remove(&prepared.app, deadline),
+                    stop_edge(swarm, prepared.edge.as_ref(), stack),
+                )
             };
-            match tokio::time::timeout(deadline, removal).await {
-                Ok((left, found)) => {
-                    errors.extend(found);
-                    match left {
-                        Ok(left) => residue = left,
-                        Err(fault) => errors.push(fault.to_string()),
-                    }
+            match tokio::time::timeout(deadline + LAST_WORDS, removal).await {
+                Ok((removed, stopped)) => {
+                    errors.extend(removed.err().map(|fault| fault.to_string()));
+                    errors.extend(stopped.err().map(|fault| fault.to_string()));
                 }
                 Err(_) => errors.push(format!(
                     "the removal did not end within {}",
                     crate::wait::Seconds(deadline)
                 )),
+            }
+            // Whatever came of the removal: what is left has to be named.
+            let look = swarm::residue(swarm, stack, &anonymous);
+            match tokio::time::timeout(LOOK_WITHIN, look).await {
+                Ok(Ok(left)) => residue = left,
+                Ok(Err(fault)) => errors.push(fault.to_string()),
+                Err(_) => errors.push("the look for what is left did not end".to_owned()),
             }
             // The next run may have the slot as soon as nothing of ours is live.
             drop(prepared.slot);
