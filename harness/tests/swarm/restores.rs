@@ -57,12 +57,12 @@ impl Engine for Restores {
         self.real.deploy(app, what).await
     }
 
-    async fn remove_stack(&self, app: &AppSpec) -> Result<(), Fault> {
-        self.real.remove_stack(app).await
+    async fn remove_stack(&self, app: &AppSpec, within: Duration) -> Result<(), Fault> {
+        self.real.remove_stack(app, within).await
     }
 
-    async fn remove(&self, app: &AppSpec) -> Result<(), Fault> {
-        self.real.remove(app).await
+    async fn remove(&self, app: &AppSpec, within: Duration) -> Result<(), Fault> {
+        self.real.remove(app, within).await
     }
 
     async fn exec(
