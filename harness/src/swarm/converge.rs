@@ -44,27 +44,6 @@ pub struct ConvergedTask {
     pub container: String,
 }
 
-impl Converged {
-    /// The services that have other containers than then, each with why its task ended, if it is
-    /// known.
-    pub fn replaced_since(&self, then: &Self) -> Vec<String> {
-        let replaced = self.services.iter().filter_map(|(name, now)| {
-            let before = then.services.get(name).cloned().unwrap_or_default();
-            let kept = |task: &ConvergedTask| now.tasks.contains(task);
-            if before.tasks.iter().all(kept) {
-                return None;
-            }
-            let why = now
-                .restarts
-                .last()
-                .filter(|_| now.restarts != before.restarts);
-            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            Some(format!("{name}: its container was replaced meanwhile{why}"))
-        });
-        replaced.collect()
-    }
-}
-
 /// Waits until the wanted services of the stack have converged. Call it after the deploy returned.
 ///
 /// The fault is the recipe's or the infrastructure's, by its cause; a deadline that passes is the

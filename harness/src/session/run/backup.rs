@@ -68,7 +68,7 @@ impl<G: Generic> Run<'_, G> {
                 return Ok(made?);
             }
             self.come_to_rest(deployment).await?;
-            let replaced = self.converged.borrow().replaced_since(&at_rest);
+            let replaced = swarm::restarts(&prepared.swarm, &prepared.app.stack, &at_rest).await?;
             let verified = match &made {
                 Ok(_) => self.hook(Hook::VerifyBackup).await,
                 Err(fault) => Err(fault.clone().into()),
@@ -85,7 +85,9 @@ impl<G: Generic> Run<'_, G> {
                 (_, Ok(())) => None,
                 (_, Err(stop)) => return Err(stop),
             };
-            let why: Vec<String> = why.into_iter().chain(replaced).collect();
+            let ended = replaced.iter();
+            let ended = ended.map(|what| format!("while the backup was made, {what}"));
+            let why: Vec<String> = why.into_iter().chain(ended).collect();
             let why = why.join("; ");
             if attempt == TRIES {
                 return Err(Fault::recipe(format!("{why} (in the last of {TRIES} tries)")).into());
