@@ -135,6 +135,19 @@ impl Chaos {
     }
 }
 
+/// The quick cells, as a part of all tests of the project.
+pub fn quick() -> Result<u8> {
+    let quick = Chaos {
+        quick: true,
+        engine: false,
+        only: None,
+        jobs: 3,
+        list: false,
+        yes: false,
+    };
+    quick.run()
+}
+
 /// Plays cells on a few threads, and shows each as it is done.
 fn side_by_side(stage: &Stage, cells: Vec<Cell>, jobs: u8) -> Vec<table::Row> {
     let count = cells.len();

@@ -123,7 +123,6 @@ impl Selftest {
 }
 
 /// The quick cases, as a part of all tests of the project.
-#[expect(dead_code, reason = "`test` is to call it")]
 pub fn quick() -> Result<u8> {
     let quick = Selftest {
         quick: true,

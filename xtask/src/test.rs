@@ -39,30 +39,25 @@ impl Test {
             nextest.push("--workspace".to_owned());
         }
         let tests = cargo(["nextest", "run", "--locked"], &nextest, &marker)?;
-        let left = leftovers::wait_for_end(&marker);
-        // A filter asks for some tests, and no doctest is among them.
-        let doctests = if self.nextest.is_empty() && has_doctests(&place::workspace())? {
-            Some(cargo(
-                ["test", "--doc", "--workspace", "--locked"],
-                &[],
-                &marker,
-            )?)
-        } else {
-            None
-        };
-        left?;
-        Ok(code(tests, doctests))
+        leftovers::wait_for_end(&marker)?;
+        let mut codes = vec![exit::of_child(tests)];
+        // A filter asks for some tests, and none of these is among them.
+        if self.nextest.is_empty() {
+            if has_doctests(&place::workspace())? {
+                let doctests = ["test", "--doc", "--workspace", "--locked"];
+                codes.push(exit::of_child(cargo(doctests, &[], &marker)?));
+            }
+            codes.push(crate::selftest::quick()?);
+            codes.push(crate::chaos::quick()?);
+        }
+        Ok(first_failure(&codes))
     }
 }
 
 /// The first that failed, as it failed.
-fn code(tests: ExitStatus, doctests: Option<ExitStatus>) -> u8 {
-    [Some(tests), doctests]
-        .into_iter()
-        .flatten()
-        .map(exit::of_child)
-        .find(|code| *code != exit::PASS)
-        .unwrap_or(exit::PASS)
+fn first_failure(codes: &[u8]) -> u8 {
+    let failed = codes.iter().find(|code| **code != exit::PASS);
+    failed.copied().unwrap_or(exit::PASS)
 }
 
 /// Runs cargo in our own process group: a Ctrl-C reaches it, and we outlive it to look for what it
@@ -145,24 +140,17 @@ fn folder_has_doctests(folder: &Path) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt as _;
-
     use rstest::rstest;
 
     use super::*;
 
     #[rstest]
-    #[case(0, None, 0)]
-    #[case(100 << 8, Some(0), 100)]
-    #[case(0, Some(101 << 8), 101)]
-    #[case(9, Some(101 << 8), 137)]
-    fn the_first_failure_gives_the_code(
-        #[case] tests: i32,
-        #[case] doctests: Option<i32>,
-        #[case] expected: u8,
-    ) {
-        let status = ExitStatus::from_raw;
-        assert_eq!(code(status(tests), doctests.map(status)), expected);
+    #[case(&[0], 0)]
+    #[case(&[100, 0, 1], 100)]
+    #[case(&[0, 101, 1], 101)]
+    #[case(&[137, 101], 137)]
+    fn the_first_failure_gives_the_code(#[case] codes: &[u8], #[case] expected: u8) {
+        assert_eq!(first_failure(codes), expected);
     }
 
     #[rstest]
