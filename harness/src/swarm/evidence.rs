@@ -25,9 +25,10 @@ pub fn log_file(service: &str) -> String {
     format!("log-{}.txt", file_name(service))
 }
 
-/// What is known of the stack, in no order.
+/// What is known of the stack; the logs in the order of their services' names.
 pub async fn collect(swarm: &Swarm, stack: &StackName) -> Vec<Piece> {
-    let listed = look::services(swarm, stack).await.unwrap_or_default();
+    let mut listed = look::services(swarm, stack).await.unwrap_or_default();
+    listed.sort_by_key(|service| look::short_name(stack, service));
     let logs = join_all(listed.into_iter().map(|service| async move {
         let short = look::short_name(stack, &service);
         let id = service.id.unwrap_or_default();

@@ -44,10 +44,7 @@ impl<G: Generic> Run<'_, G> {
         match self.deploy_fresh(&base).await {
             Err(Stop::Fault(Fault::Recipe(reason))) => {
                 // A base that can't be deployed is not head's fault.
-                let version = base.version.clone().unwrap_or_default();
-                let text = format!("the base {version} can't be deployed: {reason}");
-                self.journal().note(Some(Tier::Install), &text);
-                self.base_failed = Some(text);
+                self.no_such_base(base.version.as_deref().unwrap_or_default(), &reason);
                 let seen = Outcome::fail(reason);
                 self.base_evidence = self.collect_evidence(Tier::Upgrade, &seen).await;
                 self.wipe().await?;
@@ -56,6 +53,13 @@ impl<G: Generic> Run<'_, G> {
             }
             other => other,
         }
+    }
+
+    /// Keeps why there is no upgrade from this version.
+    pub(super) fn no_such_base(&mut self, version: &str, why: &str) {
+        let text = format!("the base {version} can't be deployed: {why}");
+        self.journal().note(Some(Tier::Install), &text);
+        self.base_failed = Some(text);
     }
 
     /// Makes the app and deploys head at once.

@@ -93,7 +93,8 @@ impl<G: Generic> Run<'_, G> {
             self.journal().note(None, text);
         }
         let registry = Registry::of_engine(swarm.engine_id())?;
-        let (head, base) = self.journal().phase("fetch", self.resolve(&site)).await?;
+        let fetch = self.shared.clone();
+        let (head, base) = fetch.journal.phase("fetch", self.resolve(&site)).await?;
         let domain = AppDomain::of_run(
             &self.request.recipe,
             self.request.pr,

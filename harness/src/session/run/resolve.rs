@@ -15,8 +15,9 @@ use crate::site::Site;
 use crate::suite::{Generic, RepoLocal};
 
 impl<G: Generic> Run<'_, G> {
-    /// Fetches the recipe, records head before anything moves, and chooses the base.
-    pub(super) async fn resolve(&self, site: &Site) -> Result<(Target, Option<Target>), Fault> {
+    /// Fetches the recipe, records head before anything moves, and chooses the base. A base that
+    /// can't be read is kept as the reason why there is no upgrade: that is not head's fault.
+    pub(super) async fn resolve(&mut self, site: &Site) -> Result<(Target, Option<Target>), Fault> {
         let source = self.request.source_at(site, &self.paths.state)?;
         let requested = self.request.requested_ref.as_deref();
         let checkout = Checkout::fetch(&source, requested, &self.paths.private).await?;
@@ -46,21 +47,28 @@ impl<G: Generic> Run<'_, G> {
                 commit,
                 reason,
             } if self.request.wants(Tier::Upgrade) => {
-                let tree = checkout.tree(&commit).await?;
                 let said = Base {
                     version: version.clone(),
                     commit: commit.to_string(),
                     reason,
                 };
-                (
-                    Some(said),
-                    None,
-                    Some(Target {
+                let base = match checkout.tree(&commit).await.map_err(Fault::from) {
+                    Ok(tree) => readable(Target {
                         commit,
-                        version: Some(version),
+                        version: Some(version.clone()),
                         tree,
                     }),
-                )
+                    Err(fault) => Err(fault),
+                };
+                let base = match base {
+                    Ok(base) => Some(base),
+                    Err(Fault::Recipe(why)) => {
+                        self.no_such_base(&version, &why);
+                        None
+                    }
+                    Err(fault) => return Err(fault),
+                };
+                (Some(said), None, base)
             }
             BaseChoice::Base { .. } => (None, Some("no upgrade was asked for".to_owned()), None),
             BaseChoice::None { reason } => (None, Some(reason), None),
@@ -148,6 +156,11 @@ impl<G: Generic> Run<'_, G> {
         }
         Ok(())
     }
+}
+
+/// A target of which an app can be made, as far as its `.env.sample` says.
+fn readable(target: Target) -> Result<Target, Fault> {
+    new_env(&target.tree, "app.example.org", &[]).map(|_| target)
 }
 
 fn lint_outcome(findings: &[LintFinding]) -> Outcome {
