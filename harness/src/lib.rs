@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod fault;
 pub mod http;
 pub mod point;
+mod printed;
 pub mod recipe;
 pub mod redact;
 pub mod room;

@@ -2,27 +2,23 @@
 //!
 //! Invariants: a hook that exits, aborts or hangs does not take the keeper with it; the child is
 //! killed with its whole process group at its deadline, and with its keeper; it holds no lock of the
-//! session; no secret's value that it prints reaches the log.
+//! session. What it prints is kept back until it has ended: it may be what says a secret first.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
-use std::process::{ExitCode, Stdio};
+use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::FusedFuture as _;
 use results::Outcome;
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::time::error::Elapsed;
 
 use super::client::Client;
 use super::paths::Paths;
 use super::request::Request;
 use crate::fault::Fault;
-use crate::redact::{RedactedStream, Redactor};
+use crate::printed::Tail;
 use crate::site;
 use crate::suite::{App, Generic, Hook, Suite, judge};
 use crate::wait::Seconds;
@@ -86,45 +82,48 @@ fn connected<G: Generic>(suite: &Suite<G>) -> Result<(tokio::runtime::Runtime, A
     Ok((runtime, app))
 }
 
-/// The keeper's side: starts this binary again for one hook and waits for what comes of it. What it
-/// prints goes into the log without the values of secrets: nobody may live to take them out later.
-/// `environment` is given besides the keeper's own.
+/// The keeper's side: starts this binary again for one hook and waits for what comes of it. Gives
+/// that, and the end of what the hook printed: it may have values of secrets in it. `environment` is
+/// given besides the keeper's own.
 pub async fn start_hook(
     hook: Hook,
     deadline: Duration,
     private: &Path,
-    (log, redactor): (&Path, Redactor),
     environment: &[(&str, OsString)],
-) -> Outcome {
+) -> (Outcome, String) {
     let outcome_file = private.join(format!("{}.outcome", hook.name()));
     let _ = std::fs::remove_file(&outcome_file);
-    let name = hook.name();
-    let child = spawn(hook, &outcome_file, environment);
-    let (mut child, log) = match child.and_then(|child| Ok((child, appending(log)?))) {
-        Ok(started) => started,
-        Err(error) => return Outcome::error(format!("hook {name} can't be started: {error}")),
-    };
-    let group = Group::of(&child);
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let printed = async {
-        tokio::join!(
-            copy(stdout, &log, redactor.stream()),
-            copy(stderr, &log, redactor.stream())
-        );
-    };
-    let mut printed = pin!(printed.fuse());
-    let status = {
-        let mut end = pin!(tokio::time::timeout(deadline, child.wait()).fuse());
-        futures_util::select! {
-            status = end => status,
-            () = printed => end.await,
+    let mut child = match spawn(hook, &outcome_file, environment) {
+        Ok(child) => child,
+        Err(error) => {
+            let text = format!("hook {} can't be started: {error}", hook.name());
+            return (Outcome::error(text), String::new());
         }
     };
+    let group = Group::of(&child);
+    let stdout = child.stdout.take().map(Tail::of);
+    let stderr = child.stderr.take().map(Tail::of);
+    let status = tokio::time::timeout(deadline, child.wait()).await;
     drop(group);
-    if !printed.is_terminated() {
-        // A process that left the group may hold them open for longer.
-        let _ = tokio::time::timeout(LAST_WORDS, printed).await;
+    let mut printed = String::new();
+    for stream in [stdout, stderr].into_iter().flatten() {
+        // A process that left the group may hold it open for longer.
+        printed.push_str(&stream.end(LAST_WORDS).await);
     }
+    (
+        came_of(hook, status, deadline, &outcome_file, private),
+        printed,
+    )
+}
+
+fn came_of(
+    hook: Hook,
+    status: Result<std::io::Result<ExitStatus>, Elapsed>,
+    deadline: Duration,
+    outcome_file: &Path,
+    private: &Path,
+) -> Outcome {
+    let name = hook.name();
     let status = match status {
         Err(_) => {
             return Outcome::fail(format!("hook {name}: no end within {}", Seconds(deadline)));
@@ -132,7 +131,7 @@ pub async fn start_hook(
         Ok(Err(error)) => return Outcome::error(format!("hook {name}: {error}")),
         Ok(Ok(status)) => status,
     };
-    let word = std::fs::read(&outcome_file)
+    let word = std::fs::read(outcome_file)
         .ok()
         .and_then(|json| serde_json::from_slice(&json).ok());
     match word {
@@ -168,21 +167,6 @@ impl Drop for Group {
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
-}
-
-fn appending(log: &Path) -> std::io::Result<File> {
-    File::options().append(true).create(true).open(log)
-}
-
-/// To the end of `from`, whether the log can be written or not: a full disk is no reason to block
-/// the hook.
-async fn copy(from: Option<impl AsyncRead + Unpin>, mut log: &File, mut to: RedactedStream) {
-    let Some(mut from) = from else { return };
-    let mut piece = vec![0; 16 * 1024];
-    while let Ok(length @ 1..) = from.read(&mut piece).await {
-        let _ = log.write_all(&to.push(&piece[..length]));
-    }
-    let _ = log.write_all(&to.finish());
 }
 
 fn spawn(

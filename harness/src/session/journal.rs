@@ -88,14 +88,15 @@ impl Journal {
     fn write(&self, waiting: &mut VecDeque<Event>) {
         while let Some(event) = waiting.front() {
             if let Err(error) = self.log.append(event) {
-                self.complain(&error.to_string());
+                self.say(&error.to_string());
                 return;
             }
             waiting.pop_front();
         }
     }
 
-    fn complain(&self, text: &str) {
+    /// Writes to the run's log, without the values of secrets.
+    pub fn say(&self, text: &str) {
         say_in_the_log(&self.redact(text));
     }
 

@@ -4,6 +4,7 @@ use super::{Run, Stop};
 use crate::engine::{Deployment, SecretValue};
 use crate::fault::Fault;
 use crate::recipe::{EnvFile, secrets};
+use crate::session::deployment::new_env;
 use crate::suite::Generic;
 use crate::swarm;
 
@@ -33,6 +34,19 @@ impl<G: Generic> Run<'_, G> {
             prepared.env = env;
         }
         Ok(())
+    }
+
+    /// What a hook put into the environment under a secret's name, before anything that it printed
+    /// is kept. What can't be read is refused by [`Self::read_env`].
+    pub(super) fn know_given_secrets(&self) -> Result<(), Fault> {
+        let prepared = self.prepared()?;
+        let first = prepared.base.as_ref().unwrap_or(&prepared.head);
+        let sample = new_env(&first.tree, prepared.app.domain.as_str(), &[])?;
+        let text = std::fs::read_to_string(self.paths.env_file()).unwrap_or_default();
+        match EnvFile::parse(&text) {
+            Ok(env) => self.shared.know_secrets(given_secrets(&env, &sample)),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Variables that head needs and base did not have.

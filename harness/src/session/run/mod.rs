@@ -37,6 +37,7 @@ use super::request::Request;
 use super::server::Shared;
 use crate::data::Seeded;
 use crate::engine::Backup;
+use crate::evidence::Piece;
 use crate::fault::Fault;
 use crate::point::{self, Point};
 use crate::site::Site;
@@ -258,13 +259,22 @@ impl<'a, G: Generic> Run<'a, G> {
     /// Runs one of the recipe's hooks, if it has it: repo-local where that may run, else ours.
     async fn hook(&self, hook: Hook) -> Result<(), Stop> {
         let prepared = self.prepared()?;
-        let outcome = if let Some(path) = self.approved_hook(&prepared.head.tree, hook)? {
-            self.repo_local_hook(hook, &path).await?
-        } else if self.suite.hooks.contains_key(&hook) {
-            self.own_hook(hook).await?
-        } else {
-            return Ok(());
-        };
+        let (outcome, printed) =
+            if let Some(path) = self.approved_hook(&prepared.head.tree, hook)? {
+                self.repo_local_hook(hook, &path).await?
+            } else if self.suite.hooks.contains_key(&hook) {
+                self.own_hook(hook).await?
+            } else {
+                return Ok(());
+            };
+        if hook == Hook::Install {
+            self.know_given_secrets()?;
+        }
+        match printed {
+            Printed::Log(text) if text.is_empty() => {}
+            Printed::Log(text) => self.journal().say(text.trim_end()),
+            Printed::Evidence(piece) => drop(self.evidence().write("", vec![piece])),
+        }
         match outcome {
             Outcome::Pass => Ok(()),
             Outcome::Fail { reason } => Err(Fault::recipe(reason).into()),
@@ -278,7 +288,7 @@ impl<'a, G: Generic> Run<'a, G> {
         Ok(self.approved_hook(tree, hook)?.is_some() || self.suite.hooks.contains_key(&hook))
     }
 
-    async fn repo_local_hook(&self, hook: Hook, path: &Path) -> Result<Outcome, Fault> {
+    async fn repo_local_hook(&self, hook: Hook, path: &Path) -> Result<(Outcome, Printed), Fault> {
         let prepared = self.prepared()?;
         let around = Surroundings {
             tree: &prepared.head.tree,
@@ -294,7 +304,6 @@ impl<'a, G: Generic> Run<'a, G> {
             output,
             env,
         } = run_executable(path, &around, deadline).await?;
-        self.evidence().write("", vec![output_of(path, output)]);
         if hook == Hook::Install && outcome == Outcome::Pass {
             let text =
                 env.map_err(|error| Fault::recipe(format!("tests/{}: {error}", path.display())))?;
@@ -303,7 +312,7 @@ impl<'a, G: Generic> Run<'a, G> {
             std::fs::write(&file, text)
                 .map_err(|error| Fault::infra(format!("{}: {error}", file.display())))?;
         }
-        Ok(outcome)
+        Ok((outcome, Printed::Evidence(output_of(path, output))))
     }
 
     /// The recipe repository's own hook, where its code may run here.
@@ -314,7 +323,7 @@ impl<'a, G: Generic> Run<'a, G> {
         Ok(RepoLocal::find(tree)?.hooks.remove(&hook))
     }
 
-    async fn own_hook(&self, hook: Hook) -> Result<Outcome, Fault> {
+    async fn own_hook(&self, hook: Hook) -> Result<(Outcome, Printed), Fault> {
         let prepared = self.prepared()?;
         let environment = [
             ("CCCI_RECIPE", self.request.recipe.as_str().into()),
@@ -322,9 +331,8 @@ impl<'a, G: Generic> Run<'a, G> {
             ("CCCI_APP_ENV", self.paths.env_file().into_os_string()),
         ];
         let deadline = prepared.site.limits.hook();
-        let (private, log) = (&self.paths.private, self.paths.log());
-        let redactor = self.journal().redactor().now();
-        Ok(start_hook(hook, deadline, private, (&log, redactor), &environment).await)
+        let (outcome, text) = start_hook(hook, deadline, &self.paths.private, &environment).await;
+        Ok((outcome, Printed::Log(text)))
     }
 
     fn prepared(&self) -> Result<&Prepared, Fault> {
@@ -332,6 +340,12 @@ impl<'a, G: Generic> Run<'a, G> {
             .as_ref()
             .ok_or_else(|| Fault::infra("nothing was prepared"))
     }
+}
+
+/// What a hook printed, for where it is read.
+enum Printed {
+    Log(String),
+    Evidence(Piece),
 }
 
 /// What a tier is whose prerequisite did not pass. What went wrong there is said there, once.

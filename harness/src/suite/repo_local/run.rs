@@ -7,21 +7,18 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use results::Outcome;
-use tokio::io::AsyncReadExt;
 use tokio::process::Child;
-use tokio::task::JoinHandle;
 
 use super::confine::{CONFINE_ROLE, Ending, Files, Report};
 use super::room::Room;
 use crate::evidence::Piece;
 use crate::fault::Fault;
+use crate::printed::Tail;
 use crate::recipe::RecipeName;
 use crate::wait::Seconds;
 
 /// Exit status by which a test says that it does not apply.
 const SKIP: i32 = 77;
-/// How much of each output stream is kept: its end.
-const KEPT_OUTPUT: usize = 64 * 1024;
 /// How much of its last line is a reason.
 const LONGEST_REASON: usize = 400;
 /// How long the end of all its processes may take.
@@ -57,8 +54,8 @@ pub async fn run(path: &Path, around: &Surroundings<'_>, deadline: Duration) -> 
     let mut child = start(path, &room, around).map_err(fault)?;
     // Whoever holds the other end is told by its end to kill all that comes of the executable.
     let lifeline = child.stdin.take();
-    let stdout = child.stdout.take().map(tail);
-    let stderr = child.stderr.take().map(tail);
+    let stdout = child.stdout.take().map(Tail::of);
+    let stderr = child.stderr.take().map(Tail::of);
     let in_time = tokio::time::timeout(deadline, child.wait()).await.is_ok();
     drop(lifeline);
     match tokio::time::timeout(ENDED_WITHIN, child.wait()).await {
@@ -76,7 +73,7 @@ pub async fn run(path: &Path, around: &Surroundings<'_>, deadline: Duration) -> 
     let mut output = about(report.files).to_owned();
     let mut said = String::new();
     for part in [stdout, stderr].into_iter().flatten() {
-        said.push_str(&part.await.unwrap_or_default());
+        said.push_str(&part.end(ENDED_WITHIN).await);
     }
     output.push_str(&said);
     let outcome = match report.ending {
@@ -149,31 +146,4 @@ fn judge(status: ExitStatus, output: &str) -> Outcome {
         (Some(code), _) => Outcome::fail(format!("exit {code}: {last}")),
         (None, signal) => Outcome::fail(format!("ended by signal {}: {last}", signal.unwrap_or(0))),
     }
-}
-
-/// The end of a stream, read to its end whatever its length. It begins with a whole line: half of
-/// one may begin within a secret, which nobody would know again.
-fn tail(mut stream: impl tokio::io::AsyncRead + Unpin + Send + 'static) -> JoinHandle<String> {
-    tokio::spawn(async move {
-        let mut kept = Vec::new();
-        let mut cut = false;
-        let mut chunk = vec![0; 16 * 1024];
-        while let Ok(read @ 1..) = stream.read(&mut chunk).await {
-            kept.extend_from_slice(&chunk[..read]);
-            if kept.len() > 2 * KEPT_OUTPUT {
-                kept.drain(..kept.len() - KEPT_OUTPUT);
-                cut = true;
-            }
-        }
-        if kept.len() > KEPT_OUTPUT {
-            kept.drain(..kept.len() - KEPT_OUTPUT);
-            cut = true;
-        }
-        let whole = match kept.iter().position(|byte| *byte == b'\n') {
-            _ if !cut => &kept[..],
-            Some(end) => &kept[end + 1..],
-            None => b"(the end of a line that is too long)\n",
-        };
-        String::from_utf8_lossy(whole).into_owned()
-    })
 }
