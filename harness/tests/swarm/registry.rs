@@ -289,7 +289,7 @@ fn answer<'a>(
         "once-broken" if count <= 1 => refused("500 Internal Server Error", "UNKNOWN", "soon", ""),
         "reset" => None,
         "silent" => {
-            // As long as a test waits at most.
+            // tidy: sleep: the silence is the work, longer than any test waits
             std::thread::sleep(std::time::Duration::from_secs(20));
             None
         }
