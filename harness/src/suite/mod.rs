@@ -4,6 +4,7 @@
 //! sort in the order of a run; assertions perform no operations.
 
 mod app;
+mod last_word;
 pub(crate) mod repo_local;
 mod settings;
 mod trials;
