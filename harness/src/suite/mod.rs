@@ -4,6 +4,7 @@
 //! sort in the order of a run; assertions perform no operations.
 
 mod app;
+mod last_word;
 #[doc(hidden)]
 pub mod repo_local;
 mod settings;

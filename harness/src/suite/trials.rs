@@ -14,9 +14,9 @@ use futures_util::FutureExt;
 use libtest_mimic::{Arguments, Failed, Trial};
 use results::event::PlannedTrial;
 use results::{Cause, Outcome, Source, Tier};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::app::{App, Skip};
+use super::last_word::told_to_end;
 use super::repo_local::{self, Approved, CONFINE_ROLE, Ran, RepoLocal, Surroundings};
 use super::{Assertion, Generic, Suite, Test};
 use crate::evidence::Folder;
@@ -30,9 +30,6 @@ use crate::session::protocol::AppView;
 use crate::session::request::Request;
 use crate::site;
 use crate::wait::Seconds;
-
-/// A runner's patience with a test that it told to end is a few seconds.
-const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Test functions of one suite, by what the trial has to do.
 enum Step {
@@ -178,7 +175,7 @@ fn run(context: &Context, step: &Step) -> Result<(), Failed> {
         .block_on(async {
             tokio::select! {
                 outcome = perform(context, step) => outcome,
-                fault = interrupted(context) => Err(fault),
+                fault = told_to_end(&context.recipe) => Err(fault),
             }
         })
         .map_err(|fault| failed(&fault))?;
@@ -206,38 +203,6 @@ fn run(context: &Context, step: &Step) -> Result<(), Failed> {
 )]
 fn say(text: &str) {
     println!("{text}");
-}
-
-/// Returns when the runner tells this test to end, with its last word said to the keeper, which
-/// would take a test that is gone without one for an abort. Where all tests share one process, a
-/// signal ends it, as ever.
-async fn interrupted(context: &Context) -> Fault {
-    let listen = || {
-        std::env::var_os(NEXTEST_RUN_ID)?;
-        let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
-        let [Ok(interrupt), Ok(terminate)] = signals else {
-            return None;
-        };
-        Some((interrupt, terminate))
-    };
-    let Some((mut interrupt, mut terminate)) = listen() else {
-        return std::future::pending().await;
-    };
-    let name = tokio::select! {
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
-    };
-    let last_word = async {
-        let request = Request::from_environment(&context.recipe)?;
-        let paths = Paths::new(&site::state_dir()?, &request.run_id);
-        if let Some(mut keeper) = Client::connect(&paths).await? {
-            keeper.interrupted().await?;
-        }
-        Ok::<_, Fault>(())
-    };
-    // A keeper that does not listen is gone, or will take it for an abort.
-    let _ = tokio::time::timeout(LAST_WORD, last_word).await;
-    Fault::infra(format!("ended by {name}"))
 }
 
 async fn perform(context: &Context, step: &Step) -> Result<Outcome, Fault> {

@@ -121,7 +121,9 @@ struct Back<'a> {
 impl Back<'_> {
     fn again(&self) -> Result<()> {
         match self.away {
-            Away::Engine => self.stage.xtask(&["doctor", "--fix", "--yes"], &self.stage.state()),
+            Away::Engine => self
+                .stage
+                .xtask(&["doctor", "--fix", "--yes"], &self.stage.state()),
             Away::Node => availability("active"),
         }
     }
