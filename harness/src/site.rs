@@ -25,6 +25,8 @@ pub struct Site {
     /// Apps are named one label below this.
     pub zone: AppDomain,
     pub engine: EngineKind,
+    /// For the engine `abra`.
+    pub abra: AbraSite,
     /// Where recipes come from that no `--source` is given for.
     pub catalogue: Catalogue,
     pub limits: Limits,
@@ -38,6 +40,85 @@ pub struct Site {
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
     Stack,
+    Abra,
+}
+
+impl EngineKind {
+    /// As in a site file, and in the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stack => "stack",
+            Self::Abra => "abra",
+        }
+    }
+}
+
+/// The abra of a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AbraSite {
+    /// A name on the path, or a path.
+    pub program: PathBuf,
+    /// The operator's abra directory, whose catalogue is used; none: `ABRA_DIR`, else `~/.abra`.
+    pub dir: Option<PathBuf>,
+    /// The server's name, which is that of its Docker context.
+    pub server: ServerName,
+}
+
+/// A folder's name below `servers/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ServerName(String);
+
+impl ServerName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ServerName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(plain) {
+            Ok(Self(name))
+        } else {
+            Err(format!(
+                "`{name}` is no server of abra's: a name as in `abra server ls`"
+            ))
+        }
+    }
+}
+
+impl From<ServerName> for String {
+    fn from(name: ServerName) -> Self {
+        name.0
+    }
+}
+
+impl Default for AbraSite {
+    fn default() -> Self {
+        Self {
+            program: PathBuf::from("abra"),
+            dir: None,
+            server: ServerName("default".to_owned()),
+        }
+    }
+}
+
+impl AbraSite {
+    pub fn dir(&self) -> Result<PathBuf, Fault> {
+        let of = |variable: &str| std::env::var_os(variable).filter(|dir| !dir.is_empty());
+        let dir = self.dir.clone();
+        dir.or_else(|| of("ABRA_DIR").map(PathBuf::from))
+            .or_else(|| of("HOME").map(|home| Path::new(&home).join(".abra")))
+            .ok_or_else(|| {
+                Fault::usage(
+                    "no place for abra's directory: set ABRA_DIR, or [abra] dir in the site file",
+                )
+            })
+    }
 }
 
 /// `"built-in"`, or a URL in which `{recipe}` stands for the recipe's name.
@@ -125,6 +206,7 @@ impl Default for Site {
             name: "local".to_owned(),
             zone: "ci.test".parse().expect("the local zone is a domain"),
             engine: EngineKind::Stack,
+            abra: AbraSite::default(),
             catalogue: Catalogue::BuiltIn,
             limits: Limits::default(),
             allow: Vec::new(),
@@ -223,7 +305,7 @@ mod tests {
           |
         1 | zome = "ci.test"
           | ^^^^
-        unknown field `zome`, expected one of `name`, `zone`, `engine`, `catalogue`, `limits`, `allow`, `edge_image`
+        unknown field `zome`, expected one of `name`, `zone`, `engine`, `abra`, `catalogue`, `limits`, `allow`, `edge_image`
         "#);
     }
 

@@ -55,14 +55,19 @@ secrets:
 ";
     let secret = SecretValue {
         name: stand.stack().object("pw_v1"),
+        version: "v1".to_owned(),
         value: b"very secret".to_vec(),
     };
-    stand
-        .engine
-        .insert_secrets(&stand.app, std::slice::from_ref(&secret))
-        .await
-        .unwrap();
-    let again = stand.engine.insert_secrets(&stand.app, &[secret]).await;
+    let what = stand.deployment(text, compose.clone()).await;
+    let insert = || async {
+        let secrets = std::slice::from_ref(&secret);
+        stand
+            .engine
+            .insert_secrets(&stand.app, &what, secrets)
+            .await
+    };
+    insert().await.unwrap();
+    let again = insert().await;
     assert!(again.unwrap_err().to_string().contains("exists already"));
     compose.secrets.insert(
         "pw".to_owned(),

@@ -87,6 +87,9 @@ pub struct Resolved {
     pub no_base: Option<String>,
     pub domain: String,
     pub stack: String,
+    /// Of the program that the engine drives, where it drives one.
+    #[serde(default)]
+    pub engine_version: Option<String>,
     /// The branch that a change goes to; none where the source has no default branch.
     #[serde(default)]
     pub target: Option<Target>,

@@ -252,6 +252,9 @@ impl Fold {
             target: resolved.as_ref().and_then(|known| known.target.clone()),
             pr: started.pr,
             engine: started.engine,
+            engine_version: resolved
+                .as_ref()
+                .and_then(|known| known.engine_version.clone()),
             site: started.site,
             domain: resolved.map(|known| known.domain),
             started: time(self.first),

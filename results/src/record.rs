@@ -33,6 +33,9 @@ pub struct Record {
     pub target: Option<Target>,
     pub pr: u64,
     pub engine: String,
+    /// Of the program that the engine drives (abra), where it drives one.
+    #[serde(default)]
+    pub engine_version: Option<String>,
     pub site: String,
     pub domain: Option<String>,
     /// RFC 3339, UTC.

@@ -3,10 +3,13 @@
 //!
 //! This room must not know: tests, verdicts.
 
+pub mod abra;
+mod child;
+mod overlay;
 pub mod stack;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use crate::fault::Fault;
 pub use crate::swarm::ExecOutput;
 
-use crate::recipe::{AppDomain, CommitSha, Compose, RecipeName, StackName};
+use crate::recipe::{AppDomain, CommitSha, Compose, EnvFile, RecipeName, StackName, lint};
+use results::event::LintFinding;
 
 /// One app: what stays the same from its first deploy to its removal.
 #[derive(Debug, Clone)]
@@ -38,7 +42,9 @@ pub struct Deployment {
     pub tree: PathBuf,
     /// Compose files, relative to `tree`, in the order of merging.
     pub files: Vec<PathBuf>,
-    /// The app's `.env`, expanded: what the engine adds to the service `app`, too.
+    /// The app's `.env`, as it is written.
+    pub env: EnvFile,
+    /// The same, expanded: what the engine adds to the service `app`, too.
     pub app_env: BTreeMap<String, String>,
     /// Everything compose files are interpolated with: the app's `.env`, the exports of `abra.sh`,
     /// `STACK_NAME`.
@@ -53,7 +59,26 @@ pub struct Deployment {
 pub struct SecretValue {
     /// Full name in the swarm.
     pub name: String,
+    /// What follows the last `_` of the name.
+    pub version: String,
     pub value: Vec<u8>,
+}
+
+/// The commit whose recipe is linted.
+pub struct LintSubject<'a> {
+    /// The fetched repository, bare, with all its tags.
+    pub repo: &'a Path,
+    pub commit: &'a CommitSha,
+    /// What the native rules look at.
+    pub native: lint::Subject<'a>,
+}
+
+/// What lint said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Linted {
+    /// `native`, or abra with its version.
+    pub by: String,
+    pub findings: Vec<LintFinding>,
 }
 
 /// What a backup yielded.
@@ -88,8 +113,19 @@ pub trait Engine: Send + Sync {
     /// `abra` or `stack`, for the record.
     fn name(&self) -> &'static str;
 
-    /// Puts secrets into the swarm; one that is there already is a fault.
-    async fn insert_secrets(&self, app: &AppSpec, secrets: &[SecretValue]) -> Result<(), Fault>;
+    /// The findings of the recipe's lint rules. A fault is not a finding: lint could not run.
+    async fn lint(&self, subject: &LintSubject<'_>) -> Result<Linted, Fault>;
+
+    /// Makes the app, of the recipe at this commit: once, before anything else of it.
+    async fn create(&self, app: &AppSpec, commit: &CommitSha) -> Result<(), Fault>;
+
+    /// Puts secrets of `what` into the swarm; one that is there already is a fault.
+    async fn insert_secrets(
+        &self,
+        app: &AppSpec,
+        what: &Deployment,
+        secrets: &[SecretValue],
+    ) -> Result<(), Fault>;
 
     /// Deploys or redeploys; services that the deployment does not have are pruned. Returns once
     /// the swarm has the new specs, without waiting for tasks.

@@ -103,6 +103,11 @@ impl Checkout {
         Ok(checkout)
     }
 
+    /// The repository, bare, with all that was fetched.
+    pub fn repo(&self) -> &Path {
+        &self.repo
+    }
+
     /// The commit under test.
     pub fn head(&self) -> &CommitSha {
         &self.head

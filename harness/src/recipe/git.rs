@@ -98,13 +98,13 @@ impl fmt::Debug for Credentials {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Git {
+pub(crate) struct Git {
     /// An empty home, with our configuration in it.
     home: PathBuf,
 }
 
 /// One command.
-pub(super) struct Call<'a> {
+pub(crate) struct Call<'a> {
     args: Vec<OsString>,
     envs: Vec<(String, OsString)>,
     deadline: Duration,

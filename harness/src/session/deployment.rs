@@ -29,6 +29,7 @@ pub fn deployment(
         version: version.map(str::to_owned),
         tree: tree.to_owned(),
         files,
+        env: env.clone(),
         app_env,
         variables,
         compose,

@@ -7,8 +7,10 @@ use bollard::query_parameters::RemoveContainerOptions;
 
 use super::locks::{Lock, Registration, Registry};
 use super::lost::{self, Removal};
+use crate::engine::abra;
 use crate::fault::Fault;
 use crate::recipe::StackName;
+use crate::site::EngineKind;
 use crate::swarm::{self, Swarm};
 use crate::wait::{Probe, Unwatched, wait_until};
 
@@ -108,6 +110,11 @@ pub async fn remove_app(swarm: &Swarm, dead: &Registration) -> Result<(), Fault>
     remove_container(swarm, &edge_name(&dead.stack))
         .await
         .map_err(what)?;
+    if dead.engine == EngineKind::Abra.name() {
+        abra::forget_snapshots(swarm, &dead.stack)
+            .await
+            .map_err(what)?;
+    }
     // A socket without a keeper is of no use to anybody, and no fault of anybody's.
     let _ = std::fs::remove_file(&dead.socket);
     match std::fs::remove_dir_all(&dead.private) {

@@ -28,7 +28,7 @@ use super::run::Run;
 use super::server::{Shared, Work, serve};
 use crate::fault::Fault;
 use crate::point::{self, Point};
-use crate::site::{self, Site};
+use crate::site::{self, EngineKind, Site};
 use crate::suite::{Generic, Suite};
 
 /// How long a change of Docker's that was begun may hold up the end of a run.
@@ -97,7 +97,11 @@ async fn session<G: Generic>(
             .unwrap_or_else(|| "catalogue".to_owned()),
         requested_ref: request.requested_ref.clone(),
         pr: request.pr,
-        engine: "stack".to_owned(),
+        engine: site
+            .as_ref()
+            .map_or(EngineKind::Stack, |site| site.engine)
+            .name()
+            .to_owned(),
         site: site
             .as_ref()
             .map_or_else(|_| String::new(), |site| site.name.clone()),

@@ -73,6 +73,11 @@ impl Paths {
         self.private.join("app.env")
     }
 
+    /// What the engine `abra` keeps.
+    pub fn abra(&self) -> PathBuf {
+        self.private.join("abra")
+    }
+
     /// Values of secrets, by short name.
     pub fn secrets(&self) -> PathBuf {
         self.private.join("secrets.json")

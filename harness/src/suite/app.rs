@@ -141,6 +141,7 @@ impl App {
         self.redactor.know(Self::redactor_of(&self.paths));
         let secret = SecretValue {
             name: self.view.stack.object(&format!("{name}_{version}")),
+            version: version.to_owned(),
             value: value.as_bytes().to_vec(),
         };
         insert_secret(self.swarm().await?, &self.view.domain, &secret).await

@@ -38,7 +38,13 @@ pub async fn exec(
 ) -> Result<ExecOutput, Fault> {
     let program = command.first().map_or("nothing", String::as_str);
     let what = format!("running `{program}` in {service}");
-    match tokio::time::timeout(deadline, run(swarm, stack, service, command, &what)).await {
+    let whole = async {
+        match running_container(swarm, stack, service).await? {
+            Some(container) => run(swarm, &container, command, &what).await,
+            None => Err(Fault::recipe(format!("{what}: no container of it runs"))),
+        }
+    };
+    match tokio::time::timeout(deadline, whole).await {
         Ok(done) => done,
         Err(_) => Err(Fault::recipe(format!(
             "{what}: not within {} s",
@@ -47,16 +53,32 @@ pub async fn exec(
     }
 }
 
+/// The same in a container that is not of the app under test: what goes wrong is no recipe's fault.
+pub async fn exec_in(
+    swarm: &Swarm,
+    container: &str,
+    command: &[String],
+    deadline: Duration,
+) -> Result<ExecOutput, Fault> {
+    let short = container.get(..12).unwrap_or(container);
+    let what = format!("running a command in the container {short}");
+    let ran = tokio::time::timeout(deadline, run(swarm, container, command, &what)).await;
+    match ran {
+        Ok(Err(fault)) => Err(Fault::infra(fault.to_string())),
+        Ok(done) => done,
+        Err(_) => Err(Fault::infra(format!(
+            "{what}: not within {} s",
+            deadline.as_secs_f32()
+        ))),
+    }
+}
+
 async fn run(
     swarm: &Swarm,
-    stack: &StackName,
-    service: &str,
+    container: &str,
     command: &[String],
     what: &str,
 ) -> Result<ExecOutput, Fault> {
-    let Some(container) = running_container(swarm, stack, service).await? else {
-        return Err(Fault::recipe(format!("{what}: no container of it runs")));
-    };
     let fault = |error: bollard::errors::Error| {
         if answered(&error, 409) || answered(&error, 404) {
             // It ended in between, or the command can't be started in it.
@@ -74,7 +96,7 @@ async fn run(
     };
     let docker = swarm.docker();
     let exec = docker
-        .create_exec(&container, options)
+        .create_exec(container, options)
         .await
         .map_err(fault)?;
     let started = docker.start_exec(&exec.id, None).await.map_err(fault)?;
@@ -93,7 +115,7 @@ async fn run(
     };
     if code == KILLED {
         // Whoever asks next whether the stack is at rest has to see that the container is not.
-        let mut end = docker.wait_container(&container, None::<WaitContainerOptions>);
+        let mut end = docker.wait_container(container, None::<WaitContainerOptions>);
         let _ = tokio::time::timeout(END_SEEN_WITHIN, end.next()).await;
     }
     Ok(ExecOutput {

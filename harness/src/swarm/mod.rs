@@ -19,6 +19,7 @@ mod look;
 mod manifest;
 mod memory;
 mod removal;
+mod services;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -37,11 +38,12 @@ pub use converge::{
 };
 pub use differences::{Expected, differences};
 pub use evidence::{collect, log_file};
-pub use exec::{ExecOutput, exec};
+pub use exec::{ExecOutput, exec, exec_in};
 pub use images::{SILENCE, built_here, is_present, pull_if_missing};
 pub use live::{LiveConfig, LiveMount, LiveService, MountedVolume, live, mounted_volumes};
 pub use manifest::download_size;
 pub use removal::{Removed, anonymous_volumes, remove_secrets, remove_stack};
+pub use services::{container_labelled, remove_service, service_names};
 
 /// What Docker puts on every object of a stack.
 pub const NAMESPACE: &str = "com.docker.stack.namespace";

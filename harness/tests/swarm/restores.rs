@@ -8,10 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use harness::data::{Seeded, mutate, prove_mutated, prove_undone, seed};
 use harness::engine::stack::{Snapshots, StackEngine};
-use harness::engine::{AppSpec, Backup, Deployment, Engine, ExecOutput, SecretValue};
+use harness::engine::{
+    AppSpec, Backup, Deployment, Engine, ExecOutput, LintSubject, Linted, SecretValue,
+};
 use harness::fault::Fault;
-use harness::recipe::Compose;
 use harness::recipe::compose::{Mount, MountKind, Service};
+use harness::recipe::{CommitSha, Compose};
 use harness::site::Site;
 use harness::snapshot::{Selection, Volumes};
 use harness::swarm;
@@ -49,8 +51,21 @@ impl Engine for Restores {
         }
     }
 
-    async fn insert_secrets(&self, app: &AppSpec, secrets: &[SecretValue]) -> Result<(), Fault> {
-        self.real.insert_secrets(app, secrets).await
+    async fn lint(&self, subject: &LintSubject<'_>) -> Result<Linted, Fault> {
+        self.real.lint(subject).await
+    }
+
+    async fn create(&self, app: &AppSpec, commit: &CommitSha) -> Result<(), Fault> {
+        self.real.create(app, commit).await
+    }
+
+    async fn insert_secrets(
+        &self,
+        app: &AppSpec,
+        what: &Deployment,
+        secrets: &[SecretValue],
+    ) -> Result<(), Fault> {
+        self.real.insert_secrets(app, what, secrets).await
     }
 
     async fn deploy(&self, app: &AppSpec, what: &Deployment) -> Result<(), Fault> {

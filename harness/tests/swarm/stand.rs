@@ -11,7 +11,7 @@ use harness::engine::stack::{Data, StackEngine};
 use harness::engine::{AppSpec, Backup, Deployment, Engine};
 use harness::fault::Fault;
 use harness::recipe::compose::{Mount, MountKind, Service, Volume, VolumeBackup};
-use harness::recipe::{AppDomain, Compose, StackName};
+use harness::recipe::{AppDomain, Compose, EnvFile, StackName};
 use harness::redact::{Learning, Redactor};
 use harness::swarm::{self, Swarm, Wanted};
 use harness::wait::Unwatched;
@@ -119,6 +119,7 @@ impl Stand {
             version: None,
             tree: self.tree.path().to_owned(),
             files: vec![PathBuf::from("compose.yml")],
+            env: EnvFile::default(),
             app_env: [("DOMAIN", self.app.domain.as_str()), ("ODD", "$HOME 'yes'")]
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),

@@ -97,7 +97,9 @@ fn what(record: &Record) -> Markup {
             dt { "Started" }
             dd { time datetime=(line(&record.started)) { (readable(&record.started)) } ", took " (duration(record.elapsed_ms())) }
             dt { "Where" }
-            dd { "site " (line(&record.site)) ", engine " (line(&record.engine)) }
+            dd { "site " (line(&record.site)) ", engine " (line(&record.engine))
+                @if let Some(version) = &record.engine_version { " " (line(version)) }
+            }
         }
     }
 }

@@ -102,6 +102,7 @@ fn full() -> Record {
     // What no one run has together.
     record.verdict = Verdict::Fail;
     record.no_base = Some("none".to_owned());
+    record.engine_version = Some("0.10.1".to_owned());
     record.cancelled_by = Some("a person".to_owned());
     record.skipped_generic = vec![Tier::Backup];
     record.comparison = Some(comparison());

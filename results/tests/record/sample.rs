@@ -54,6 +54,7 @@ pub fn resolved() -> EventKind {
         no_base: None,
         domain: "cust-0f3a9c.ci.test".to_owned(),
         stack: "cust-0f3a9c_ci_test".to_owned(),
+        engine_version: None,
         target: Some(Target {
             branch: "main".to_owned(),
             tip: BASE.to_owned(),

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::*;
-use crate::engine::SecretValue;
-use crate::engine::stack::overlay::tests::{app, deployment};
-use crate::recipe::Compose;
+use crate::engine::overlay::tests::{app, deployment};
+use crate::engine::{LintSubject, Linted, SecretValue};
 use crate::recipe::compose::Service;
+use crate::recipe::{CommitSha, Compose};
 
 /// Writes down what is asked of it; fails at the step named.
 #[derive(Default)]
@@ -91,7 +91,20 @@ impl Engine for Steps {
         })
     }
 
-    async fn insert_secrets(&self, _: &AppSpec, _: &[SecretValue]) -> Result<(), Fault> {
+    async fn lint(&self, _: &LintSubject<'_>) -> Result<Linted, Fault> {
+        unreachable!("no backup lints")
+    }
+
+    async fn create(&self, _: &AppSpec, _: &CommitSha) -> Result<(), Fault> {
+        unreachable!("no backup makes an app")
+    }
+
+    async fn insert_secrets(
+        &self,
+        _: &AppSpec,
+        _: &Deployment,
+        _: &[SecretValue],
+    ) -> Result<(), Fault> {
         unreachable!("no backup inserts secrets")
     }
 

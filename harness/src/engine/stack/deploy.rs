@@ -1,36 +1,21 @@
 //! Docker's client as a child process: `docker stack deploy`, and what else changes a stack.
 //!
-//! Invariants: the child sees only the app's variables and what the client needs to find its
-//! engine; it holds the app's lock, so that a reaper can wait for it or kill it; it does not
-//! outlive its deadline.
+//! Invariant: the child sees only the app's variables and what the client needs to find its engine.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use command_fds::CommandFdExt;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-use tokio::io::AsyncReadExt;
+use nix::sys::signal::Signal;
 use tokio::process::Command;
 
 use super::files::Files;
 use crate::cause;
-use crate::engine::AppSpec;
+use crate::engine::{AppSpec, child};
 use crate::fault::Fault;
 
 const DEPLOY_WITHIN: Duration = Duration::from_secs(120);
-const LARGEST_OUTPUT: u64 = 256 * 1024;
-/// What the client needs of our own environment.
-const CLIENTS: [&str; 5] = [
-    "PATH",
-    "HOME",
-    "DOCKER_HOST",
-    "DOCKER_CONTEXT",
-    "DOCKER_CONFIG",
-];
-
 pub async fn deploy(
     app: &AppSpec,
     files: &Files,
@@ -75,55 +60,14 @@ struct Failure {
 /// Runs Docker's client to its end. None: it did what it was asked for.
 async fn run(
     app: &AppSpec,
-    mut command: Command,
+    command: Command,
     program: &'static str,
 ) -> Result<Option<Failure>, Fault> {
-    let lock = app
-        .lock
-        .try_clone()
-        .map_err(|error| Fault::infra(format!("passing the app's lock on: {error}")))?;
-    command
-        .envs(
-            CLIENTS
-                .iter()
-                .filter_map(|key| Some((*key, std::env::var_os(key)?))),
-        )
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .preserved_fds(vec![lock]);
-    let mut child = command
-        .spawn()
-        .map_err(|error| Fault::infra(format!("starting `{program}`: {error}")))?;
-    let group = child.id();
-    let stderr = child.stderr.take().expect("standard error is piped");
-    let mut said = Vec::new();
-    let run = async {
-        let mut bounded = stderr.take(LARGEST_OUTPUT);
-        let (_, status) = tokio::join!(bounded.read_to_end(&mut said), child.wait());
-        status
-    };
-    let status = match tokio::time::timeout(DEPLOY_WITHIN, run).await {
-        Ok(Ok(status)) => status,
-        Ok(Err(error)) => {
-            return Err(Fault::infra(format!("waiting for `{program}`: {error}")));
-        }
-        Err(_) => {
-            if let Some(group) = group {
-                let _ = killpg(Pid::from_raw(group.cast_signed()), Signal::SIGKILL);
-            }
-            return Err(Fault::infra(format!(
-                "`{program}` did not end within {} s",
-                DEPLOY_WITHIN.as_secs()
-            )));
-        }
-    };
-    Ok((!status.success()).then(|| Failure {
+    let ended = child::run(command, Some(&app.lock), program, DEPLOY_WITHIN).await?;
+    Ok((!ended.status.success()).then(|| Failure {
         program,
-        said: String::from_utf8_lossy(&said).into_owned(),
-        status,
+        said: String::from_utf8_lossy(&ended.stderr).into_owned(),
+        status: ended.status,
     }))
 }
 

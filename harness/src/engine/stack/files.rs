@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use super::overlay::{DEFAULT_VERSION, overlay};
+use crate::engine::overlay::{DEFAULT_VERSION, overlay, version_of};
 use crate::engine::{AppSpec, Deployment};
 use crate::fault::Fault;
 
@@ -63,14 +63,16 @@ pub fn prepare(
             fs::write(copy.join(file), with_version(text, &version)).map_err(host)?;
         }
     }
-    let overlay_file = folder.join("overlay.yml");
-    fs::write(&overlay_file, overlay(app, what, &version, dnsrr)).map_err(host)?;
     let mut compose = what
         .files
         .iter()
         .map(|file| copy.join(file))
         .collect::<Vec<_>>();
-    compose.push(overlay_file);
+    if let Some(text) = overlay(Some(app), what, &version, dnsrr) {
+        let file = folder.join("overlay.yml");
+        fs::write(&file, text).map_err(host)?;
+        compose.push(file);
+    }
     Ok(Files { compose })
 }
 
@@ -150,16 +152,6 @@ fn copy_tree(from: &Path, to: &Path) -> Result<(), CopyError> {
     Ok(())
 }
 
-/// The value of a top-level `version`.
-fn version_of(text: &str) -> Option<&str> {
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("version:"))?;
-    let value = line.split(" #").next().unwrap_or_default().trim();
-    let value = value.trim_matches(['"', '\'']);
-    (!value.is_empty()).then_some(value)
-}
-
 /// The text with a `version` at its top: after the mark that begins a document, if there is one.
 fn with_version(text: &str, version: &str) -> String {
     let line = format!("version: \"{version}\"\n");
@@ -181,17 +173,9 @@ fn with_version(text: &str, version: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::stack::overlay::tests::{app, deployment};
+    use crate::engine::overlay::tests::{app, deployment};
     use crate::recipe::Compose;
-    use crate::recipe::compose::Object;
-
-    #[rstest::rstest]
-    #[case::quoted("# c\nversion: \"3.7\"\nservices: {}\n", Some("3.7"))]
-    #[case::comment("version: '3.8' # why\n", Some("3.8"))]
-    #[case::nested("services:\n  app:\n    version: 3\n", None)]
-    fn the_version_of_a_file(#[case] text: &str, #[case] expected: Option<&str>) {
-        assert_eq!(version_of(text), expected);
-    }
+    use crate::recipe::compose::{Object, Service};
 
     #[rstest::rstest]
     #[case::plain("services: {}\n", "version: \"3.8\"\nservices: {}\n")]
@@ -223,7 +207,10 @@ mod tests {
             (".git/HEAD", "x"),
         ]);
         let work = tempfile::tempdir().unwrap();
-        let mut what = deployment(Compose::default());
+        let mut what = deployment(Compose {
+            services: [("app".to_owned(), Service::default())].into(),
+            ..Compose::default()
+        });
         what.tree = tree.path().to_owned();
         what.files.push("compose.db.yml".into());
         let files = prepare(work.path(), &app(), &what, false).unwrap();

@@ -6,7 +6,6 @@
 mod backup;
 mod deploy;
 mod files;
-mod overlay;
 mod volumes;
 
 use std::path::PathBuf;
@@ -18,12 +17,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bollard::models::SecretSpec;
 
-use super::{AppSpec, Backup, Deployment, Engine, ExecOutput, SecretValue};
+use super::{AppSpec, Backup, Deployment, Engine, ExecOutput, LintSubject, Linted, SecretValue};
 use crate::fault::Fault;
-use crate::recipe::AppDomain;
+use crate::recipe::{AppDomain, CommitSha, lint};
 use crate::swarm::{self, Swarm};
 
 pub use backup::Data;
+pub use deploy::restart;
 pub use volumes::Snapshots;
 
 /// On secrets that an engine inserted: the app's domain.
@@ -57,7 +57,24 @@ impl Engine for StackEngine {
         "stack"
     }
 
-    async fn insert_secrets(&self, app: &AppSpec, secrets: &[SecretValue]) -> Result<(), Fault> {
+    async fn lint(&self, subject: &LintSubject<'_>) -> Result<Linted, Fault> {
+        Ok(Linted {
+            by: "native".to_owned(),
+            findings: lint::lint(&subject.native),
+        })
+    }
+
+    /// An app without objects is nothing that Docker knows.
+    async fn create(&self, _: &AppSpec, _: &CommitSha) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn insert_secrets(
+        &self,
+        app: &AppSpec,
+        _: &Deployment,
+        secrets: &[SecretValue],
+    ) -> Result<(), Fault> {
         for secret in secrets {
             insert_secret(&self.swarm, &app.domain, secret).await?;
         }

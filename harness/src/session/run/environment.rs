@@ -82,12 +82,13 @@ impl<G: Generic> Run<'_, G> {
             values.push((spec.key.clone(), value.clone()));
             new.push(SecretValue {
                 name: spec.name.clone(),
+                version: spec.version.clone(),
                 value: value.into_bytes(),
             });
         }
         // Redacted from before the first use on.
         self.shared.know_secrets(values)?;
-        let inserted = prepared.engine.insert_secrets(&prepared.app, &new);
+        let inserted = prepared.engine.insert_secrets(&prepared.app, what, &new);
         self.shared.change(inserted).await?;
         Ok(())
     }

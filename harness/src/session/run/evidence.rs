@@ -6,6 +6,7 @@ use results::event::EventKind;
 use results::{Event, Outcome, Tier};
 
 use super::Run;
+use crate::engine::abra;
 use crate::evidence::{Folder, Piece};
 use crate::suite::Generic;
 use crate::swarm::{self, log_file};
@@ -28,6 +29,9 @@ impl<G: Generic> Run<'_, G> {
                 services.extend(live.into_iter().map(|service| service.name));
             }
             pieces.push(Piece::new("app.env", prepared.env.to_string()));
+            if let Ok(said) = std::fs::read(self.paths.abra().join(abra::LOG)) {
+                pieces.push(Piece::new(abra::LOG, String::from_utf8_lossy(&said)));
+            }
             let exchanges = prepared.http.exchanges();
             if !exchanges.is_empty() {
                 pieces.push(Piece::new("http.txt", newest_first(exchanges)));
@@ -85,10 +89,11 @@ fn leading(reason: &str, services: &BTreeSet<String>) -> String {
 
 /// Where a file comes in the list.
 fn rank(name: &str, first: &str) -> usize {
-    const ORDER: [&str; 8] = [
+    const ORDER: [&str; 9] = [
         "tasks.txt",
         "http.txt",
         "events.txt",
+        abra::LOG,
         "health.txt",
         "services.txt",
         "edge.log",

@@ -10,17 +10,18 @@ use results::Tier;
 use super::{Run, Stop};
 use crate::edge::authority::Authority;
 use crate::edge::{Edge, EdgeSpec, routes};
+use crate::engine::abra::{self, AbraEngine};
 use crate::engine::stack::{Snapshots, StackEngine};
 use crate::engine::{AppSpec, Deployment, Engine};
 use crate::fault::Fault;
 use crate::http;
 use crate::point::{self, Point};
-use crate::recipe::{AppDomain, CommitSha, EnvFile};
+use crate::recipe::{AppDomain, Checkout, CommitSha, EnvFile};
 use crate::session::deployment::{deployment, new_env};
 use crate::session::janitor;
 use crate::session::locks::{Held, Registration, Registry};
 use crate::session::protocol::AppView;
-use crate::site::Site;
+use crate::site::{EngineKind, Site};
 use crate::snapshot::Volumes;
 use crate::suite::{Generic, Hook};
 use crate::swarm::{self, Swarm};
@@ -93,14 +94,25 @@ impl<G: Generic> Run<'_, G> {
             self.journal().note(None, text);
         }
         let registry = Registry::of_engine(swarm.engine_id())?;
+        let abra = match site.engine {
+            EngineKind::Stack => None,
+            EngineKind::Abra => Some(abra::Program::find(&site.abra).await?),
+        };
+        if let Some(warning) = abra.as_ref().and_then(abra::Program::warning) {
+            self.journal().note(None, warning);
+        }
         let fetch = self.shared.clone();
-        let (head, base) = fetch.journal.phase("fetch", self.resolve(&site)).await?;
+        let version = abra.as_ref().map(abra::Program::version);
+        let resolved = self.resolve(&site, version);
+        let (head, base, checkout) = fetch.journal.phase("fetch", resolved).await?;
         let domain = AppDomain::of_run(
             &self.request.recipe,
             self.request.pr,
             &head.commit,
             &site.zone,
         );
+        let engine = self.engine(&site, &swarm, abra, &domain, &checkout)?;
+        self.lint(engine.as_ref(), &head, &domain, &checkout).await;
         let queue = self.queue(&site, &registry, &domain);
         let (domain_lock, slot, left) = self.journal().phase("queue", queue).await?;
         let app = AppSpec {
@@ -129,7 +141,7 @@ impl<G: Generic> Run<'_, G> {
             recipe: self.request.recipe.clone(),
             domain: domain.clone(),
             stack: app.stack.clone(),
-            engine: "stack".to_owned(),
+            engine: engine.name().to_owned(),
             private: self.paths.private.clone(),
             socket: self.paths.socket.clone(),
             run: self.paths.run.clone(),
@@ -160,17 +172,13 @@ impl<G: Generic> Run<'_, G> {
         self.created += 1;
         let view = self.first_view(&site, &app, &head, authority);
         *self.shared.view.borrow_mut() = Some(view);
-        let volumes = Volumes::of_app(&swarm, &domain, &site.edge_image, &self.paths.private);
-        let snapshots = Snapshots::open(&self.paths.private.join("snapshots"), volumes)?;
-        let work_dir = self.paths.private.join("deploy");
-        let engine = StackEngine::new(swarm.clone(), work_dir, Arc::new(snapshots));
         let Some(Reserved { domain_lock, slot }) = self.reserved.take() else {
             return Err(Fault::infra("the app's lock was lost").into());
         };
         self.prepared = Some(Prepared {
             site,
             swarm,
-            engine: Box::new(engine),
+            engine,
             app,
             head,
             base,
@@ -181,11 +189,39 @@ impl<G: Generic> Run<'_, G> {
             domain_lock,
             slot,
         });
+        let prepared = self.prepared()?;
+        let first = prepared.base.as_ref().unwrap_or(&prepared.head);
+        let made = prepared.engine.create(&prepared.app, &first.commit);
+        self.shared.change(made).await?;
         self.write_env()?;
         point::reach(Point::SetUp).await;
         self.hook(Hook::Install).await?;
         self.read_env(&sample)?;
         self.look_for_room().await
+    }
+
+    /// The engine that this site deploys with.
+    fn engine(
+        &self,
+        site: &Site,
+        swarm: &Swarm,
+        abra: Option<abra::Program>,
+        domain: &AppDomain,
+        checkout: &Checkout,
+    ) -> Result<Box<dyn Engine>, Fault> {
+        let private = &self.paths.private;
+        if let Some(program) = abra {
+            let dir = self.paths.abra();
+            let recipe = &self.request.recipe;
+            let repo = checkout.repo();
+            let engine = AbraEngine::new(swarm.clone(), program, &site.abra, &dir, recipe, repo)?;
+            return Ok(Box::new(engine));
+        }
+        let volumes = Volumes::of_app(swarm, domain, &site.edge_image, private);
+        let snapshots = Snapshots::open(&private.join("snapshots"), volumes)?;
+        let work_dir = private.join("deploy");
+        let engine = StackEngine::new(swarm.clone(), work_dir, Arc::new(snapshots));
+        Ok(Box::new(engine))
     }
 
     /// The edge's configuration for all hosts of base and head, and the client that goes through it.

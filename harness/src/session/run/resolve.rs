@@ -7,9 +7,10 @@ use results::{Cause, Outcome, Tier};
 
 use super::Run;
 use super::prepare::Target;
+use crate::engine::{Engine, LintSubject, Linted};
 use crate::fault::Fault;
 use crate::recipe::base::{BaseChoice, Named, choose_base};
-use crate::recipe::{AppDomain, Checkout, EnvFile, Tag, lint};
+use crate::recipe::{AppDomain, Checkout, lint};
 use crate::session::deployment::{abra_sh, deployment, new_env};
 use crate::site::Site;
 use crate::suite::{Generic, RepoLocal};
@@ -17,7 +18,11 @@ use crate::suite::{Generic, RepoLocal};
 impl<G: Generic> Run<'_, G> {
     /// Fetches the recipe, records head before anything moves, and chooses the base. A base that
     /// can't be read is kept as the reason why there is no upgrade: that is not head's fault.
-    pub(super) async fn resolve(&mut self, site: &Site) -> Result<(Target, Option<Target>), Fault> {
+    pub(super) async fn resolve(
+        &mut self,
+        site: &Site,
+        engine_version: Option<String>,
+    ) -> Result<(Target, Option<Target>, Checkout), Fault> {
         let source = self.request.source_at(site, &self.paths.state)?;
         let requested = self.request.requested_ref.as_deref();
         let checkout = Checkout::fetch(&source, requested, &self.paths.private).await?;
@@ -74,7 +79,6 @@ impl<G: Generic> Run<'_, G> {
             BaseChoice::None { reason } => (None, Some(reason), None),
         };
         self.find_repo_local(&head.tree)?;
-        self.lint(&head, &domain, checkout.tags());
         self.journal().emit(EventKind::Resolved(Box::new(Resolved {
             head: head.commit.to_string(),
             head_version: declared,
@@ -82,6 +86,7 @@ impl<G: Generic> Run<'_, G> {
             no_base,
             stack: domain.stack().to_string(),
             domain: domain.to_string(),
+            engine_version,
             target: target.map(|(branch, tip)| results::event::Target {
                 branch: branch.to_owned(),
                 tip: tip.to_string(),
@@ -90,7 +95,7 @@ impl<G: Generic> Run<'_, G> {
         for note in checkout.notes() {
             self.journal().note(None, note);
         }
-        Ok((head, base))
+        Ok((head, base, checkout))
     }
 
     /// The version that head's compose files declare. What is wrong with them shows at the deploy.
@@ -101,30 +106,43 @@ impl<G: Generic> Run<'_, G> {
         plan.compose.declared_version(&stack).map(str::to_owned)
     }
 
-    /// The native lint rules over head. They have no bearing on the verdict, only on the level.
-    fn lint(&self, head: &Target, domain: &AppDomain, tags: &[Tag]) {
-        let subject = |env: &EnvFile| -> Result<Vec<LintFinding>, Fault> {
-            let plan = deployment(&head.tree, &head.commit, None, env, &domain.stack())?;
-            Ok(lint::lint(&lint::Subject {
-                tree: &head.tree,
-                files: &plan.files,
-                compose: &plan.compose,
-                env,
-                abra_sh: &abra_sh(&head.tree)?,
-                tags,
-            }))
+    /// The engine's lint rules over head. They have no bearing on the verdict, only on the level.
+    pub(super) async fn lint(
+        &self,
+        engine: &dyn Engine,
+        head: &Target,
+        domain: &AppDomain,
+        checkout: &Checkout,
+    ) {
+        let linted = async {
+            let env = new_env(&head.tree, domain.as_str(), &[])?;
+            let plan = deployment(&head.tree, &head.commit, None, &env, &domain.stack())?;
+            let abra_sh = abra_sh(&head.tree)?;
+            let subject = LintSubject {
+                repo: checkout.repo(),
+                commit: &head.commit,
+                native: lint::Subject {
+                    tree: &head.tree,
+                    files: &plan.files,
+                    compose: &plan.compose,
+                    env: &env,
+                    abra_sh: &abra_sh,
+                    tags: checkout.tags(),
+                },
+            };
+            engine.lint(&subject).await
         };
-        let found = new_env(&head.tree, domain.as_str(), &[]).and_then(|env| subject(&env));
-        let (outcome, findings) = match found {
-            Ok(findings) => (lint_outcome(&findings), findings),
+        let (by, outcome, findings) = match linted.await {
+            Ok(Linted { by, findings }) => (by, lint_outcome(&findings), findings),
             // The recipe can't be read: install says so, and its own reason.
-            Err(fault) => (
-                Outcome::unverified(Cause::Fail, fault.to_string()),
-                Vec::new(),
-            ),
+            Err(Fault::Recipe(reason)) => {
+                let outcome = Outcome::unverified(Cause::Fail, reason);
+                (engine.name().to_owned(), outcome, Vec::new())
+            }
+            Err(fault) => (engine.name().to_owned(), fault.outcome(), Vec::new()),
         };
         self.journal().emit(EventKind::Lint {
-            by: "native".to_owned(),
+            by,
             outcome,
             findings,
         });

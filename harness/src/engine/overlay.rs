@@ -1,4 +1,4 @@
-//! The generated overlay: what the engine adds to a recipe's compose files.
+//! The generated overlay: what an engine adds to a recipe's compose files.
 
 use serde_json::{Map, Value, json};
 
@@ -8,10 +8,16 @@ use crate::recipe::compose::Service;
 /// Where the recipe's files say no version. Debian's client refuses files without one.
 pub const DEFAULT_VERSION: &str = "3.8";
 
-/// The overlay's text. `version` must be that of the recipe's files: Docker merges no others.
+/// The overlay's text; none where there is nothing to add. `version` must be that of the recipe's
+/// files: Docker merges no others. `app`: also what abra itself puts on the service `app`.
 ///
 /// It is written as JSON, which is YAML too and has one way only to write a string.
-pub fn overlay(app: &AppSpec, what: &Deployment, version: &str, dnsrr: bool) -> String {
+pub fn overlay(
+    app: Option<&AppSpec>,
+    what: &Deployment,
+    version: &str,
+    dnsrr: bool,
+) -> Option<String> {
     let services = what
         .compose
         .services
@@ -20,11 +26,12 @@ pub fn overlay(app: &AppSpec, what: &Deployment, version: &str, dnsrr: bool) -> 
         .filter(|(_, additions)| additions != &json!({}))
         .collect::<Map<_, _>>();
     let overlay = json!({ "version": version, "services": services });
-    serde_json::to_string_pretty(&overlay).expect("a JSON value can be written")
+    let text = serde_json::to_string_pretty(&overlay).expect("a JSON value can be written");
+    (!services.is_empty()).then_some(text)
 }
 
 fn of_service(
-    app: &AppSpec,
+    app: Option<&AppSpec>,
     what: &Deployment,
     name: &str,
     service: &Service,
@@ -53,7 +60,9 @@ fn of_service(
             added.insert("ports".to_owned(), Value::Array(ports));
         }
     }
-    if name == "app" {
+    if name == "app"
+        && let Some(app) = app
+    {
         deploy.insert("labels".to_owned(), Value::Object(labels(app, what)));
         let environment = what
             .app_env
@@ -69,6 +78,16 @@ fn of_service(
         added.insert("deploy".to_owned(), Value::Object(deploy));
     }
     Value::Object(added)
+}
+
+/// The value of a top-level `version` in a compose file.
+pub fn version_of(text: &str) -> Option<&str> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("version:"))?;
+    let value = line.split(" #").next().unwrap_or_default().trim();
+    let value = value.trim_matches(['"', '\'']);
+    (!value.is_empty()).then_some(value)
 }
 
 /// What abra puts on the service `app`.
@@ -93,8 +112,8 @@ fn literal(text: &str) -> Value {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::recipe::Compose;
     use crate::recipe::compose::Port;
+    use crate::recipe::{Compose, EnvFile};
     use std::sync::Arc;
 
     pub fn app() -> AppSpec {
@@ -113,6 +132,7 @@ pub mod tests {
             version: None,
             tree: "/nowhere".into(),
             files: vec!["compose.yml".into()],
+            env: EnvFile::default(),
             app_env: [("DOMAIN", "a.ci.test"), ("PRICE", "$5 ${X}")]
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),
@@ -145,8 +165,25 @@ pub mod tests {
     }
 
     #[test]
+    fn an_overlay_that_adds_nothing_is_none() {
+        let mut what = deployment(compose());
+        what.local_images.clear();
+        assert_eq!(overlay(None, &what, "3.8", false), None);
+        let text = overlay(None, &what, "3.8", true).unwrap();
+        assert!(!text.contains("labels"), "{text}");
+    }
+
+    #[rstest::rstest]
+    #[case::quoted("# c\nversion: \"3.7\"\nservices: {}\n", Some("3.7"))]
+    #[case::comment("version: '3.8' # why\n", Some("3.8"))]
+    #[case::nested("services:\n  app:\n    version: 3\n", None)]
+    fn the_version_of_a_file(#[case] text: &str, #[case] expected: Option<&str>) {
+        assert_eq!(version_of(text), expected);
+    }
+
+    #[test]
     fn the_overlay_of_head_without_ipvs() {
-        let text = overlay(&app(), &deployment(compose()), "3.8", true);
+        let text = overlay(Some(&app()), &deployment(compose()), "3.8", true).unwrap();
         insta::assert_snapshot!(text, @r#"
         {
           "version": "3.8",
@@ -187,7 +224,7 @@ pub mod tests {
     fn a_published_version_is_labelled_and_a_service_without_additions_is_left_out() {
         let mut what = deployment(compose());
         what.version = Some("1.0.0+2.0".to_owned());
-        let text = overlay(&app(), &what, "3.8", false);
+        let text = overlay(Some(&app()), &what, "3.8", false).unwrap();
         insta::assert_snapshot!(text, @r#"
         {
           "version": "3.8",

@@ -1,0 +1,198 @@
+//! The program itself: found once, its version read once, every call of it kept.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use super::call::Call;
+use super::said;
+use super::terminal;
+use super::version::{OLDEST, Version};
+use crate::engine::child;
+use crate::fault::Fault;
+use crate::site::AbraSite;
+
+const VERSION_WITHIN: Duration = Duration::from_secs(20);
+/// How often abra may say that it does not know a flag.
+const MOST_UNKNOWN_FLAGS: usize = 4;
+
+/// An abra that answers.
+#[derive(Debug, Clone)]
+pub struct Program {
+    path: PathBuf,
+    version: Option<Version>,
+    /// What it said of its version.
+    said: String,
+}
+
+/// Where a call takes place.
+pub struct Place<'a> {
+    /// For `ABRA_DIR`.
+    pub home: &'a Path,
+    /// The folder that it runs in: what it writes there is looked for.
+    pub folder: &'a Path,
+    /// Every call is kept here, with what abra said.
+    pub log: &'a Path,
+    pub lock: Option<&'a OwnedFd>,
+}
+
+impl Program {
+    /// The abra of this site.
+    pub async fn find(site: &AbraSite) -> Result<Self, Fault> {
+        let path = on_path(&site.program).ok_or_else(|| {
+            Fault::infra(format!(
+                "there is no `{}` on the path: this site deploys with abra; install it, or name it in the site file ([abra] program)",
+                site.program.display()
+            ))
+        })?;
+        let mut command = Command::new(&path);
+        command.arg("--version").env_clear();
+        let ended = child::run(command, None, "abra --version", VERSION_WITHIN).await?;
+        let said = String::from_utf8_lossy(&ended.stdout);
+        let said = said.trim();
+        if !ended.status.success() {
+            let stderr = String::from_utf8_lossy(&ended.stderr);
+            return Err(said::failure(
+                "asking abra for its version",
+                "abra --version",
+                &ended.status.to_string(),
+                &stderr,
+            ));
+        }
+        let version = Version::read(said);
+        if let Some(old) = version.filter(|version| *version < OLDEST) {
+            return Err(Fault::infra(format!(
+                "abra {old} at {} is too old: backups go through the backup bot since {OLDEST}",
+                path.display()
+            )));
+        }
+        Ok(Self {
+            path,
+            version,
+            said: said.lines().next().unwrap_or_default().to_owned(),
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// For the record: its version, or what it said in place of one.
+    pub fn version(&self) -> String {
+        match self.version {
+            Some(version) => version.to_string(),
+            None => format!("`{}`", self.said),
+        }
+    }
+
+    /// What a reader of the record should know: nothing was read of what this version does.
+    pub fn warning(&self) -> Option<String> {
+        let known = self.version.is_some_and(Version::is_known);
+        (!known).then(|| {
+            format!(
+                "abra {} is not a version whose behaviour cc-ci knows; it is driven as the newest that is known. `cargo xtask doctor --engine abra` says what differs",
+                self.version()
+            )
+        })
+    }
+
+    /// Makes a call; what abra said if it did what it was asked for.
+    pub async fn call(&self, call: &Call, at: &Place<'_>, doing: &str) -> Result<String, Fault> {
+        let mut call = call.clone();
+        let shown = call.shown();
+        for _ in 0..=MOST_UNKNOWN_FLAGS {
+            let (status, said) = self.once(&call, at).await?;
+            // It may say FATA and end with 0, and it may fail without the word.
+            if status.success() && said::fatal(&said).is_none() {
+                return Ok(said);
+            }
+            // It refuses a flag before it does anything, so the same call without it is the first.
+            match said::unknown_flag(&said).and_then(|flag| call.without(&flag)) {
+                Some(without) => call = without,
+                None => return Err(said::failure(doing, &shown, &status.to_string(), &said)),
+            }
+        }
+        Err(Fault::infra(format!(
+            "{doing}: `{shown}` knows none of the flags that it is given"
+        )))
+    }
+
+    async fn once(
+        &self,
+        call: &Call,
+        at: &Place<'_>,
+    ) -> Result<(std::process::ExitStatus, String), Fault> {
+        let arguments = call.arguments(self.version);
+        let mut command = Command::new(&self.path);
+        command
+            .args(&arguments)
+            .current_dir(at.folder)
+            .env_clear()
+            .env("ABRA_DIR", at.home)
+            .env("LC_ALL", "C.UTF-8")
+            .env("NO_COLOR", "1")
+            .env("TERM", "dumb");
+        if let Some(agent) = std::env::var_os("SSH_AUTH_SOCK") {
+            command.env("SSH_AUTH_SOCK", agent);
+        }
+        let shown = call.shown();
+        let ran = if call.terminal {
+            terminal::run(command, at.lock, &shown, call.deadline).await
+        } else {
+            let ended = child::run(command, at.lock, &shown, call.deadline).await;
+            ended.map(|ended| {
+                let mut said = String::from_utf8_lossy(&ended.stdout).into_owned();
+                said.push_str(&String::from_utf8_lossy(&ended.stderr));
+                (ended.status, said)
+            })
+        };
+        keep(at.log, &arguments, &ran);
+        ran
+    }
+}
+
+/// Writes down a call. That it can't be written is no reason not to make it.
+fn keep(
+    log: &Path,
+    arguments: &[std::ffi::OsString],
+    ran: &Result<(std::process::ExitStatus, String), Fault>,
+) {
+    let words = arguments.iter().map(|word| word.to_string_lossy());
+    let mut text = format!("$ abra {}\n", words.collect::<Vec<_>>().join(" "));
+    let _ = match ran {
+        Ok((status, said)) => writeln!(text, "{}\n({status})", said.trim_end()),
+        Err(fault) => writeln!(text, "({fault})"),
+    };
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(log);
+    let _ = file.and_then(|mut file| file.write_all(text.as_bytes()));
+}
+
+/// The program of that name on the path, or at that place.
+fn on_path(program: &Path) -> Option<PathBuf> {
+    let fits = |path: PathBuf| {
+        use std::os::unix::fs::PermissionsExt;
+        let found = path.metadata().ok()?;
+        let fits = found.is_file() && found.permissions().mode() & 0o111 != 0;
+        fits.then_some(path)
+    };
+    if program.components().count() > 1 {
+        return fits(program.to_owned());
+    }
+    let path = std::env::var_os("PATH")?;
+    search(&path, program).find_map(fits)
+}
+
+fn search(path: &OsStr, program: &Path) -> impl Iterator<Item = PathBuf> {
+    std::env::split_paths(path).map(move |folder| folder.join(program))
+}
