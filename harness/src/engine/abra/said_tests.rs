@@ -115,3 +115,22 @@ fn what_is_no_table_is_not_taken_for_a_clean_one() {
     assert_eq!(lint_findings("FATA no terminal\n"), None);
     assert_eq!(lint_findings("│ a │ b │ c │ d │\n"), None);
 }
+
+proptest::proptest! {
+    /// Whatever a program says, something is made of it and nothing breaks.
+    #[test]
+    fn any_text_is_read(said in "(FATA|snapshot |│ ref │ rule │ level │ satisfied │\n|unknown flag: --|❌|[0-9a-f]{8}|\\PC|\n){0,40}") {
+        if let Some(id) = snapshot_id(&said) {
+            proptest::prop_assert!(said.contains(&id) && (id.len() == 8 || id.len() == 64));
+        }
+        for id in snapshots(&said) {
+            proptest::prop_assert!(said.contains(&id));
+        }
+        if let Some(flag) = unknown_flag(&said) {
+            proptest::prop_assert!(flag.starts_with("--"));
+        }
+        let _ = lint_findings(&said);
+        let fault = failure("deploying", "abra app deploy", "exit status: 1", &said);
+        proptest::prop_assert!(fault.to_string().starts_with("deploying: "));
+    }
+}
