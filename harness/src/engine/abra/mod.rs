@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -108,7 +108,7 @@ impl AbraEngine {
         let doing = "looking for the snapshot";
         let list = call::backup_snapshots(&app.domain);
         let listed = said::snapshots(&self.call(app, &list, doing).await?);
-        let made = self.made.lock().unwrap_or_else(|lock| lock.into_inner());
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |one: &str, other: &str| one.starts_with(other) || other.starts_with(one);
         let new = |id: &&String| !made.iter().any(|known| same(known, id));
         // The list is of one app, the newest last.
@@ -258,7 +258,7 @@ impl Engine for AbraEngine {
         let snapshot = self.snapshot(app, &said).await?;
         self.made
             .lock()
-            .unwrap_or_else(|lock| lock.into_inner())
+            .unwrap_or_else(PoisonError::into_inner)
             .insert(snapshot.clone());
         self.contents(app, what, &snapshot).await
     }

@@ -1,13 +1,15 @@
 //! The program itself: found once, its version read once, every call of it kept.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 
@@ -30,6 +32,8 @@ pub struct Program {
     version: Option<Version>,
     /// What it said of its version.
     said: String,
+    /// In calls so far, of this program and its clones.
+    spent: Arc<Mutex<Duration>>,
 }
 
 /// Where a call takes place.
@@ -77,11 +81,17 @@ impl Program {
             path,
             version,
             said: said.lines().next().unwrap_or_default().to_owned(),
+            spent: Arc::default(),
         })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// How long abra itself has worked, in all calls together.
+    pub fn spent(&self) -> Duration {
+        *self.spent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For the record: its version, or what it said in place of one.
@@ -124,11 +134,7 @@ impl Program {
         )))
     }
 
-    async fn once(
-        &self,
-        call: &Call,
-        at: &Place<'_>,
-    ) -> Result<(std::process::ExitStatus, String), Fault> {
+    async fn once(&self, call: &Call, at: &Place<'_>) -> Result<(ExitStatus, String), Fault> {
         let arguments = call.arguments(self.version);
         let mut command = Command::new(&self.path);
         command
@@ -143,6 +149,7 @@ impl Program {
             command.env("SSH_AUTH_SOCK", agent);
         }
         let shown = call.shown();
+        let started = Instant::now();
         let ran = if call.terminal {
             terminal::run(command, at.lock, &shown, call.deadline).await
         } else {
@@ -153,7 +160,9 @@ impl Program {
                 (ended.status, said)
             })
         };
-        keep(at.log, &arguments, &ran);
+        let took = started.elapsed();
+        *self.spent.lock().unwrap_or_else(PoisonError::into_inner) += took;
+        keep(at.log, &arguments, &ran, took);
         ran
     }
 }
@@ -161,14 +170,15 @@ impl Program {
 /// Writes down a call. That it can't be written is no reason not to make it.
 fn keep(
     log: &Path,
-    arguments: &[std::ffi::OsString],
-    ran: &Result<(std::process::ExitStatus, String), Fault>,
+    arguments: &[OsString],
+    ran: &Result<(ExitStatus, String), Fault>,
+    took: Duration,
 ) {
     let words = arguments.iter().map(|word| word.to_string_lossy());
     let mut text = format!("$ abra {}\n", words.collect::<Vec<_>>().join(" "));
     let _ = match ran {
-        Ok((status, said)) => writeln!(text, "{}\n({status})", said.trim_end()),
-        Err(fault) => writeln!(text, "({fault})"),
+        Ok((status, said)) => writeln!(text, "{}\n({status}, {took:.1?})", said.trim_end()),
+        Err(fault) => writeln!(text, "({fault}, {took:.1?})"),
     };
     let file = OpenOptions::new()
         .append(true)
