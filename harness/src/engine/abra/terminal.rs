@@ -78,7 +78,14 @@ pub async fn run(
     };
     let status = match tokio::time::timeout(deadline, talk).await {
         Ok(status) => status?,
-        Err(_) => return Err(child::too_long(program, deadline)),
+        Err(_) => {
+            let last = heard.last_line();
+            let fault = child::too_long(program, deadline);
+            return Err(match last.is_empty() {
+                true => fault,
+                false => Fault::infra(format!("{fault}; it said last: `{last}`")),
+            });
+        }
     };
     group.over();
     Ok((status, heard.text()))
@@ -136,7 +143,10 @@ impl Heard {
 
     fn question(&self) -> Option<String> {
         let last = self.last_line();
-        last.ends_with(['?', ':', '>']).then_some(last)
+        let lower = last.to_ascii_lowercase();
+        // A line that ends with a colon may be of a hook that takes its time.
+        let asks = ["?", "password:", "passphrase:"];
+        asks.iter().any(|end| lower.ends_with(end)).then_some(last)
     }
 }
 
