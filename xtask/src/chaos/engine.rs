@@ -21,6 +21,7 @@ use crate::exit;
 
 const PID_FILE: &str = "/var/run/docker.pid";
 const STOPS_WITHIN: Duration = Duration::from_secs(90);
+const DRAINS_WITHIN: Duration = Duration::from_secs(60);
 /// Nobody waits for long for an engine that is not there.
 const SITE: &str = "[limits]\nmax_tests = 12\ndeploy_seconds = 60\nteardown_seconds = 15\n";
 
@@ -70,7 +71,7 @@ pub fn play(stage: &Stage, id: &str, away: Away, point: Point) -> Result<Played>
     let back = Back { stage, away };
     match away {
         Away::Engine => stop_engine()?,
-        Away::Node => availability("drain")?,
+        Away::Node => drain()?,
     }
     subject.let_go()?;
     let status = subject.until_quiet()?;
@@ -154,6 +155,28 @@ fn stop_engine() -> Result<()> {
             match engine.pidfd() {
                 None => Probe::Ready(()),
                 Some(_) => Probe::NotYet("it runs".to_owned()),
+            }
+        },
+    ))?;
+    Ok(())
+}
+
+/// A test that is faster than the swarm would still see the app.
+fn drain() -> Result<()> {
+    availability("drain")?;
+    let running = ["ps", "--quiet", "--filter", "label=com.docker.swarm.task"];
+    let look = Duration::from_millis(50);
+    crate::block_on(wait_until(
+        "the end of all tasks on the node",
+        DRAINS_WITHIN,
+        look,
+        &Unwatched,
+        || async {
+            match Command::new("docker").args(running).output() {
+                Ok(output) if !output.status.success() => Probe::NotYet(output.status.to_string()),
+                Ok(output) if output.stdout.is_empty() => Probe::Ready(()),
+                Ok(_) => Probe::NotYet("some run".to_owned()),
+                Err(error) => Probe::Never(error.to_string()),
             }
         },
     ))?;
