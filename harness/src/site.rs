@@ -4,12 +4,14 @@
 //! laptop and a server.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
+use crate::http;
 use crate::recipe::policy::Rule;
 use crate::recipe::{AppDomain, Credentials, Source};
 
@@ -27,6 +29,8 @@ pub struct Site {
     pub engine: EngineKind,
     /// For the engine `abra`.
     pub abra: AbraSite,
+    /// What apps are reached through.
+    pub proxy: Proxy,
     /// Where recipes come from that no `--source` is given for.
     pub catalogue: Catalogue,
     /// What private repositories are read with, by host.
@@ -65,6 +69,68 @@ pub struct AbraSite {
     pub dir: Option<PathBuf>,
     /// The server's name, which is that of its Docker context.
     pub server: ServerName,
+}
+
+/// What apps are reached through.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Proxy {
+    /// A container of cc-ci's own for each session, on loopback.
+    #[default]
+    Edge,
+    /// The server's Traefik, which serves every app by its labels.
+    Traefik {
+        /// Where it answers for every name of the zone; none: as the system resolves them.
+        #[serde(default)]
+        address: Option<SocketAddr>,
+        #[serde(default)]
+        roots: Roots,
+    },
+}
+
+impl Proxy {
+    /// Known before anything is deployed.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Edge => None,
+            Self::Traefik { address, .. } => *address,
+        }
+    }
+}
+
+/// Whose certificates are trusted: `"system"`, or a PEM file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub struct Roots(Option<PathBuf>);
+
+impl Roots {
+    pub fn file(&self) -> Option<&Path> {
+        self.0.as_deref()
+    }
+
+    pub fn read(&self) -> Result<http::Roots, Fault> {
+        let Some(file) = &self.0 else {
+            return Ok(http::Roots::System);
+        };
+        let text = fs::read_to_string(file)
+            .map_err(|error| Fault::usage(format!("proxy.roots: {}: {error}", file.display())))?;
+        Ok(http::Roots::Pem(text))
+    }
+}
+
+impl From<String> for Roots {
+    fn from(text: String) -> Self {
+        Self((text != "system").then(|| PathBuf::from(text)))
+    }
+}
+
+impl From<Roots> for String {
+    fn from(roots: Roots) -> Self {
+        match roots.0 {
+            None => "system".to_owned(),
+            Some(file) => file.display().to_string(),
+        }
+    }
 }
 
 /// A folder's name below `servers/`.
@@ -217,6 +283,7 @@ impl Default for Site {
             zone: "ci.test".parse().expect("the local zone is a domain"),
             engine: EngineKind::Stack,
             abra: AbraSite::default(),
+            proxy: Proxy::Edge,
             catalogue: Catalogue::BuiltIn,
             token: Vec::new(),
             limits: Limits::default(),
@@ -331,6 +398,35 @@ mod tests {
         );
     }
 
+    /// The documented example says what it is meant to say.
+    #[test]
+    fn the_example_of_a_production_site_is_read() {
+        let site = read(include_str!("../../docs/site-production.toml")).unwrap();
+        assert_eq!(site.engine, EngineKind::Abra);
+        let address = "127.0.0.1:443".parse().ok();
+        let roots = Roots::default();
+        assert_eq!(site.proxy, Proxy::Traefik { address, roots });
+        assert_eq!(site.abra.dir().unwrap(), Path::new("/root/.abra"));
+        assert_eq!(site.abra.server.as_str(), "default");
+    }
+
+    #[rstest::rstest]
+    #[case::kind("[proxy]\nkind = \"caddy\"\n", "unknown variant `caddy`")]
+    #[case::address(
+        "[proxy]\nkind = \"traefik\"\naddress = \"localhost\"\n",
+        "invalid socket address"
+    )]
+    #[case::key(
+        "[proxy]\nkind = \"traefik\"\nadress = \"x\"\n",
+        "unknown field `adress`"
+    )]
+    #[case::server("[abra]\nserver = \"../x\"\n", "`../x` is no server of abra's")]
+    #[case::engine("engine = \"compose\"\n", "unknown variant `compose`")]
+    fn what_can_not_be_is_refused_by_name(#[case] text: &str, #[case] said: &str) {
+        let error = read(text).unwrap_err();
+        assert!(error.contains(said), "{error}");
+    }
+
     #[test]
     fn an_unknown_key_is_named_with_its_line() {
         insta::assert_snapshot!(read("zome = \"ci.test\"").unwrap_err(), @r#"
@@ -338,7 +434,7 @@ mod tests {
           |
         1 | zome = "ci.test"
           | ^^^^
-        unknown field `zome`, expected one of `name`, `zone`, `engine`, `abra`, `catalogue`, `token`, `limits`, `allow`, `edge_image`
+        unknown field `zome`, expected one of `name`, `zone`, `engine`, `abra`, `proxy`, `catalogue`, `token`, `limits`, `allow`, `edge_image`
         "#);
     }
 

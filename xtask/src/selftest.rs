@@ -10,6 +10,7 @@
 mod abra;
 mod compare;
 mod files;
+mod front;
 mod normal;
 mod once;
 mod shown;

@@ -133,6 +133,7 @@ impl Edge {
     /// What a client of this proxy is made from.
     pub fn client_spec(&self) -> ClientSpec {
         ClientSpec {
+            marked: true,
             zone: self.zone.clone(),
             edge: Some(self.address),
             roots: Roots::Pem(self.authority.clone()),

@@ -41,8 +41,10 @@ pub enum Roots {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientSpec {
     pub zone: AppDomain,
-    /// Where the local proxy answers for every name in the zone. None: the system resolves them.
+    /// Where the proxy answers for every name in the zone. None: the system resolves them.
     pub edge: Option<SocketAddr>,
+    /// Whether the proxy marks the pages that are its own.
+    pub marked: bool,
     pub roots: Roots,
 }
 

@@ -61,7 +61,7 @@ impl Client {
     /// Whether this is the page of a proxy that marks nothing: production's Traefik answers so for
     /// a host that it does not know (yet).
     fn is_proxy_page(&self, answer: &Answer) -> bool {
-        self.spec.edge.is_none()
+        !self.spec.marked
             && answer.status.as_u16() == 404
             && answer.header("server").is_none()
             && answer.body.as_ref() == b"404 page not found\n"

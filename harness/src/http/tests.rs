@@ -36,6 +36,7 @@ fn client(edge: SocketAddr) -> Client {
     Client::new(ClientSpec {
         zone: "ci.test".parse().unwrap(),
         edge: Some(edge),
+        marked: true,
         roots: Roots::System,
     })
     .unwrap()
@@ -233,6 +234,7 @@ fn a_file_without_certificates_is_no_trust() {
     let spec = ClientSpec {
         zone: "ci.test".parse().unwrap(),
         edge: None,
+        marked: false,
         roots: Roots::Pem("nothing".to_owned()),
     };
     assert!(matches!(Client::new(spec), Err(HttpError::NoRoots)));

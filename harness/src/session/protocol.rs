@@ -84,6 +84,9 @@ pub struct AppView {
     pub head_tree: PathBuf,
     /// Where names of the zone are reached; none: as the system resolves them.
     pub edge: Option<SocketAddr>,
+    /// Whether the proxy is cc-ci's own, which marks its pages.
+    #[serde(default)]
+    pub marked: bool,
     /// PEM of the authority that the site's certificates are from; none: the system's roots.
     pub authority: Option<PathBuf>,
     pub run_dir: PathBuf,

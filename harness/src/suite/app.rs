@@ -57,6 +57,7 @@ impl App {
         let http = http::Client::new(http::ClientSpec {
             zone: view.zone.clone(),
             edge: view.edge,
+            marked: view.marked,
             roots,
         })?;
         let redactor = Learning::default();
@@ -167,9 +168,12 @@ impl App {
     }
 
     /// Fingerprint of the certificate that the site has for its zone.
-    pub fn site_certificate(&self) -> Result<String, Fault> {
+    pub fn site_certificate(&self) -> Result<Option<String>, Fault> {
+        if !self.view.marked {
+            return Ok(None);
+        }
         let authority = Authority::open_or_create(&self.paths.state.join("authority"))?;
-        Ok(authority.leaf(&self.view.zone)?.fingerprint)
+        Ok(Some(authority.leaf(&self.view.zone)?.fingerprint))
     }
 
     /// Writes what the client saw last, for a test that did not pass. Gives the files' names.

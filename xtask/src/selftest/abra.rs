@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use fixtures::abra::Bot;
 use harness::fault::Fault;
+use harness::site::Site;
 use results::{Outcome, Record, Tier, Verdict};
 
+use super::front::Front;
 use super::once::{self, Place};
 use crate::exit;
 use crate::text::clean;
@@ -33,15 +35,31 @@ const FAULTS: [&str; 8] = [
 ];
 const RUN_WITHIN: Duration = Duration::from_secs(900);
 
+/// What apps are reached through.
+#[derive(Clone, Copy, PartialEq)]
+enum Through {
+    Edge,
+    /// A site as a server has it: its own proxy, and no edge.
+    Proxy,
+    /// The same where that proxy is down: nobody's recipe is to blame.
+    Nobody,
+}
+
+/// Where nobody listens.
+const NOBODY: &str = "127.0.0.1:1";
+
 /// One run: a recipe, and what is wrong with its abra.
 struct Case {
     recipe: &'static str,
     faults: Vec<&'static str>,
+    through: Through,
 }
 
 impl Case {
     fn name(&self) -> String {
         match self.faults.as_slice() {
+            [] if self.through == Through::Proxy => format!("{}-on-a-server", self.recipe),
+            [] if self.through == Through::Nobody => format!("{}-proxy-is-down", self.recipe),
             [] => format!("{}-as-documented", self.recipe),
             [fault] => format!("{}-{fault}", self.recipe),
             _ => format!("{}-all-faults", self.recipe),
@@ -95,24 +113,21 @@ pub fn run(quick: bool, only: &[String], place: &Place) -> Result<u8> {
 }
 
 fn cases(quick: bool, only: &[String]) -> Result<Vec<Case>> {
-    let all = |recipe| Case {
+    let with = |recipe, faults: &[&'static str], through| Case {
         recipe,
-        faults: FAULTS.to_vec(),
+        faults: faults.to_vec(),
+        through,
     };
-    let mut cases = Vec::new();
+    let server = |through| with(RECIPES[0], &[], through);
+    let mut cases = vec![server(Through::Proxy), server(Through::Nobody)];
     for recipe in RECIPES {
-        cases.push(Case {
-            recipe,
-            faults: Vec::new(),
-        });
-        cases.extend(FAULTS.map(|fault| Case {
-            recipe,
-            faults: vec![fault],
-        }));
-        cases.push(all(recipe));
+        cases.push(with(recipe, &[], Through::Edge));
+        cases.extend(FAULTS.map(|fault| with(recipe, &[fault], Through::Edge)));
+        cases.push(with(recipe, &FAULTS, Through::Edge));
     }
     if quick {
-        return Ok(vec![all("custom-html")]);
+        cases.push(with(RECIPES[0], &FAULTS, Through::Edge));
+        return Ok(cases);
     }
     if let Some(unknown) = only
         .iter()
@@ -133,7 +148,12 @@ async fn one(case: Case, place: &Place) -> Result<Ended> {
     let name = case.name();
     let folder = place.state.join("abra").join(&name);
     let program = fixtures::abra::stand_in(&folder, &case.faults)?;
-    let site = site(&folder, &program)?;
+    let zone = Site::default().zone;
+    let front = match case.through {
+        Through::Edge | Through::Nobody => None,
+        Through::Proxy => Some(Front::start(&folder, &zone)?),
+    };
+    let site = site(&folder, &program, case.through, front.as_ref())?;
     let log = place.state.join(format!("{name}.log"));
     let out = place.state.join(format!("{name}.json"));
     let started = Instant::now();
@@ -174,13 +194,25 @@ async fn one(case: Case, place: &Place) -> Result<Ended> {
     })
 }
 
-fn site(folder: &Path, program: &Path) -> Result<PathBuf> {
+fn site(folder: &Path, program: &Path, through: Through, front: Option<&Front>) -> Result<PathBuf> {
     let path = folder.join("site.toml");
     let dir = folder.join("operator");
     fs::create_dir_all(&dir)?;
-    let text = format!(
+    let mut text = format!(
         "name = \"stand-in\"\nengine = \"abra\"\n[abra]\nprogram = {program:?}\ndir = {dir:?}\n[limits]\nmax_tests = 8\n"
     );
+    if let Some(Front { address, roots, .. }) = front {
+        let _ = write!(
+            text,
+            "[proxy]\nkind = \"traefik\"\naddress = \"{address}\"\nroots = {roots:?}\n"
+        );
+    }
+    if through == Through::Nobody {
+        let _ = write!(
+            text,
+            "[proxy]\nkind = \"traefik\"\naddress = \"{NOBODY}\"\n"
+        );
+    }
     fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
     Ok(path)
 }
@@ -192,6 +224,19 @@ fn differences(case: &Case, record: &Record, left: &[String]) -> Vec<String> {
             found.push(text);
         }
     };
+    expect(
+        left.is_empty(),
+        format!("left in Docker: {}", left.join(", ")),
+    );
+    let reason = &record.verdict_reason;
+    if case.through == Through::Nobody {
+        let said = format!("the site's proxy at {NOBODY} does not serve the zone");
+        expect(
+            record.verdict == Verdict::Error && reason.contains(&said),
+            format!("the verdict is {}: {reason}", record.verdict),
+        );
+        return found;
+    }
     expect(
         record.verdict == Verdict::Pass,
         format!(
@@ -223,10 +268,6 @@ fn differences(case: &Case, record: &Record, left: &[String]) -> Vec<String> {
     );
     let by = &record.lint.by;
     expect(by.starts_with("abra "), format!("lint was by {by}"));
-    expect(
-        left.is_empty(),
-        format!("left in Docker: {}", left.join(", ")),
-    );
     found
 }
 

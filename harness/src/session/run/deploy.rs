@@ -331,6 +331,17 @@ impl<G: Generic> Run<'_, G> {
 
     /// Waits until the app says that it is up.
     pub(super) async fn answers(&self, deployment: &Deployment) -> Result<(), Fault> {
+        let Err(fault) = self.is_ready(deployment).await else {
+            return Ok(());
+        };
+        // Behind a proxy that is gone no app answers.
+        match self.proxy_is_up().await {
+            Err(Stop::Fault(gone)) => Err(gone),
+            _ => Err(fault),
+        }
+    }
+
+    async fn is_ready(&self, deployment: &Deployment) -> Result<(), Fault> {
         let prepared = self.prepared()?;
         let settings = &self.suite.settings;
         match &settings.ready_probe {

@@ -11,6 +11,7 @@ mod pinned;
 mod platform;
 mod ports;
 mod prepare;
+mod proxy;
 mod queue;
 mod resolve;
 mod room;

@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fixtures::images::ImageError;
-use results::Tier;
 
+use super::proxy::Access;
 use super::{Run, Stop};
-use crate::edge::authority::Authority;
-use crate::edge::{Edge, EdgeSpec, routes};
+use crate::edge::{Edge, EdgeSpec};
 use crate::engine::abra::{self, AbraEngine};
 use crate::engine::stack::{Snapshots, StackEngine};
 use crate::engine::{AppSpec, Deployment, Engine};
@@ -21,7 +20,7 @@ use crate::session::deployment::{deployment, new_env};
 use crate::session::janitor;
 use crate::session::locks::{Held, Registration, Registry};
 use crate::session::protocol::AppView;
-use crate::site::{EngineKind, Site};
+use crate::site::{EngineKind, Proxy, Site};
 use crate::snapshot::Volumes;
 use crate::suite::{Generic, Hook};
 use crate::swarm::{self, Swarm};
@@ -37,7 +36,7 @@ pub struct Prepared {
     pub env: EnvFile,
     pub http: http::Client,
     pub edge: Option<Edge>,
-    /// None once the edge was started.
+    /// None once the edge was started, and where the site has a proxy of its own.
     pub edge_spec: Option<EdgeSpec>,
     /// Released last.
     pub domain_lock: Held,
@@ -167,8 +166,11 @@ impl<G: Generic> Run<'_, G> {
             .unwrap_or_default();
         let env = new_env(&first.tree, domain.as_str(), &extra)?;
         let sample = new_env(&first.tree, domain.as_str(), &[])?;
-        let (edge_spec, http, authority) =
-            self.site_access(&site, &app, &env, &head, base.as_ref())?;
+        let Access {
+            edge: edge_spec,
+            http,
+            authority,
+        } = self.access(&site, &app, &env, &head, base.as_ref())?;
         self.created += 1;
         let view = self.first_view(&site, &app, &head, authority);
         *self.shared.view.borrow_mut() = Some(view);
@@ -185,7 +187,7 @@ impl<G: Generic> Run<'_, G> {
             env,
             http,
             edge: None,
-            edge_spec: Some(edge_spec),
+            edge_spec,
             domain_lock,
             slot,
         });
@@ -197,6 +199,7 @@ impl<G: Generic> Run<'_, G> {
         point::reach(Point::SetUp).await;
         self.hook(Hook::Install).await?;
         self.read_env(&sample)?;
+        self.proxy_is_up().await?;
         self.look_for_room().await
     }
 
@@ -224,47 +227,13 @@ impl<G: Generic> Run<'_, G> {
         Ok(Box::new(engine))
     }
 
-    /// The edge's configuration for all hosts of base and head, and the client that goes through it.
-    fn site_access(
+    fn first_view(
         &self,
         site: &Site,
         app: &AppSpec,
-        env: &EnvFile,
         head: &Target,
-        base: Option<&Target>,
-    ) -> Result<(EdgeSpec, http::Client, PathBuf), Fault> {
-        let authority = Authority::open_or_create(&self.paths.state.join("authority"))?;
-        let certificate = authority.leaf(&site.zone)?;
-        let mut all = routes(&head.deployment(env, app)?.compose, &app.stack);
-        if let Some(base) = base {
-            // A base whose files can't be read is not head's fault: its deploy says so.
-            if let Ok(base) = base.deployment(env, app) {
-                all.merge(routes(&base.compose, &app.stack));
-            }
-        }
-        for misfit in all.misfits(&site.zone) {
-            self.journal().note(Some(Tier::Install), misfit.reason);
-        }
-        let spec = EdgeSpec {
-            name: janitor::edge_name(&app.stack),
-            labels: [("cc-ci.app".to_owned(), app.domain.to_string())].into(),
-            image: site.edge_image.clone(),
-            zone: site.zone.clone(),
-            routes: all,
-            extra_hosts: BTreeSet::new(),
-            leaf: certificate,
-        };
-        let roots = http::Roots::Pem(authority.certificate().to_owned());
-        let http = http::Client::new(http::ClientSpec {
-            zone: site.zone.clone(),
-            edge: None,
-            roots,
-        })?
-        .with_redactor(self.journal().redactor());
-        Ok((spec, http, authority.certificate_path()))
-    }
-
-    fn first_view(&self, site: &Site, app: &AppSpec, head: &Target, authority: PathBuf) -> AppView {
+        authority: Option<PathBuf>,
+    ) -> AppView {
         let settings = &self.suite.settings;
         AppView {
             recipe: app.recipe.clone(),
@@ -274,8 +243,9 @@ impl<G: Generic> Run<'_, G> {
             head: head.commit.clone(),
             live: None,
             head_tree: head.tree.clone(),
-            edge: None,
-            authority: Some(authority),
+            edge: site.proxy.address(),
+            marked: site.proxy == Proxy::Edge,
+            authority,
             run_dir: self.paths.run.clone(),
             private_dir: self.paths.private.clone(),
             health_path: settings.health_path.clone(),
