@@ -245,16 +245,32 @@ fn init() -> Step {
     Step::run(["docker", "swarm", "init", "--advertise-addr", "127.0.0.1"])
 }
 
-/// A manager whose address is gone says `active` and has no leader.
+/// A manager whose address is gone says `active` and has no leader. One that takes no tasks is left
+/// as it is: somebody may have drained it on purpose.
 fn answering(host: &dyn Host, swarm: &Swarm) -> Check {
-    let nodes = host.ask(&["docker", "node", "ls", "--format", "{{.ID}}"]);
-    if nodes.ok {
-        Check::there("swarm", format!("active, a manager at {}", swarm.address))
-    } else {
-        gone(
+    let format = "{{.Self}} {{.Availability}} {{.ID}}";
+    let nodes = host.ask(&["docker", "node", "ls", "--format", format]);
+    if !nodes.ok {
+        return gone(
             &format!("active, but does not answer: {}", nodes.stderr.trim()),
             swarm,
+        );
+    }
+    let mut lines = nodes.stdout.lines().map(str::split_whitespace);
+    let this = lines.find_map(|mut words| {
+        let (own, availability, id) = (words.next()?, words.next()?, words.next()?);
+        (own == "true").then_some((availability, id))
+    });
+    match this {
+        Some((availability, id)) if !availability.eq_ignore_ascii_case("active") => Check::broken(
+            "swarm",
+            format!(
+                "this node takes no tasks: its availability is {}",
+                availability.to_lowercase()
+            ),
         )
+        .advise(format!("docker node update --availability active {id}")),
+        _ => Check::there("swarm", format!("active, a manager at {}", swarm.address)),
     }
 }
 

@@ -190,6 +190,15 @@ fn an_engine_elsewhere_that_does_not_answer_is_not_replaced_by_one_here() {
 }
 
 #[test]
+fn a_drained_node_is_not_put_back_and_says_how() {
+    let nodes = said("false Active y\ntrue Drain x\n");
+    insta::assert_snapshot!(fault(fit().with(NODES, nodes)), @"
+    swarm is broken: this node takes no tasks: its availability is drain
+      docker node update --availability active x
+    ");
+}
+
+#[test]
 fn a_worker_says_so() {
     let worker = r#"{"LocalNodeState":"active","ControlAvailable":false}"#;
     insta::assert_snapshot!(fault(fit().with(INFO, engine(worker))), @"

@@ -8,7 +8,7 @@ use super::super::host::{Answer, Host, Space};
 use super::super::step::Step;
 
 pub const INFO: &str = "docker info --format {{json .}}";
-pub const NODES: &str = "docker node ls --format {{.ID}}";
+pub const NODES: &str = "docker node ls --format {{.Self}} {{.Availability}} {{.ID}}";
 pub const PROXY: &str = "docker network inspect proxy --format {{json .}}";
 pub const PIP: &str = "python3 -m pip --version";
 
@@ -57,7 +57,7 @@ pub const DOWN: &str = "Cannot connect to the Docker daemon at unix:///var/run/d
 pub fn fit() -> Machine {
     let answers = [
         (INFO, engine(MANAGER)),
-        (NODES, said("x")),
+        (NODES, said("true Active x")),
         (PROXY, said(r#"{"Driver":"overlay","Attachable":true}"#)),
         (PIP, said("pip 23")),
         ("git --version", said("git version 2.39.5")),
@@ -92,7 +92,7 @@ pub fn fresh() -> Machine {
             ("setsid --fork dockerd", |m| m.set(INFO, engine(NO_SWARM))),
             ("swarm init", |m| {
                 m.set(INFO, engine(MANAGER));
-                m.set(NODES, said("x"));
+                m.set(NODES, said("true Active x"));
                 m.set(
                     PROXY,
                     refused("Error response from daemon: network proxy not found"),
