@@ -3,17 +3,21 @@
 //! The site `local` is built in; any other is a TOML file. Nothing but the site differs between a
 //! laptop and a server.
 
+mod abra;
+mod proxy;
+
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::http;
 use crate::recipe::policy::Rule;
+
 use crate::recipe::{AppDomain, Credentials, Source};
+pub use abra::{AbraSite, ServerName};
+pub use proxy::{Proxy, Roots};
 
 /// The variable that names a site file.
 pub const SITE_VARIABLE: &str = "CCCI_SITE";
@@ -56,136 +60,6 @@ impl EngineKind {
             Self::Stack => "stack",
             Self::Abra => "abra",
         }
-    }
-}
-
-/// The abra of a site.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AbraSite {
-    /// A name on the path, or a path.
-    pub program: PathBuf,
-    /// The operator's abra directory, whose catalogue is used; none: `ABRA_DIR`, else `~/.abra`.
-    pub dir: Option<PathBuf>,
-    /// The server's name, which is that of its Docker context.
-    pub server: ServerName,
-}
-
-/// What apps are reached through.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Proxy {
-    /// A container of cc-ci's own for each session, on loopback.
-    #[default]
-    Edge,
-    /// The server's Traefik, which serves every app by its labels.
-    Traefik {
-        /// Where it answers for every name of the zone; none: as the system resolves them.
-        #[serde(default)]
-        address: Option<SocketAddr>,
-        #[serde(default)]
-        roots: Roots,
-    },
-}
-
-impl Proxy {
-    /// Known before anything is deployed.
-    pub fn address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Edge => None,
-            Self::Traefik { address, .. } => *address,
-        }
-    }
-}
-
-/// Whose certificates are trusted: `"system"`, or a PEM file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub struct Roots(Option<PathBuf>);
-
-impl Roots {
-    pub fn file(&self) -> Option<&Path> {
-        self.0.as_deref()
-    }
-
-    pub fn read(&self) -> Result<http::Roots, Fault> {
-        let Some(file) = &self.0 else {
-            return Ok(http::Roots::System);
-        };
-        let text = fs::read_to_string(file)
-            .map_err(|error| Fault::usage(format!("proxy.roots: {}: {error}", file.display())))?;
-        Ok(http::Roots::Pem(text))
-    }
-}
-
-impl From<String> for Roots {
-    fn from(text: String) -> Self {
-        Self((text != "system").then(|| PathBuf::from(text)))
-    }
-}
-
-impl From<Roots> for String {
-    fn from(roots: Roots) -> Self {
-        match roots.0 {
-            None => "system".to_owned(),
-            Some(file) => file.display().to_string(),
-        }
-    }
-}
-
-/// A folder's name below `servers/`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ServerName(String);
-
-impl ServerName {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for ServerName {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(plain) {
-            Ok(Self(name))
-        } else {
-            Err(format!(
-                "`{name}` is no server of abra's: a name as in `abra server ls`"
-            ))
-        }
-    }
-}
-
-impl From<ServerName> for String {
-    fn from(name: ServerName) -> Self {
-        name.0
-    }
-}
-
-impl Default for AbraSite {
-    fn default() -> Self {
-        Self {
-            program: PathBuf::from("abra"),
-            dir: None,
-            server: ServerName("default".to_owned()),
-        }
-    }
-}
-
-impl AbraSite {
-    pub fn dir(&self) -> Result<PathBuf, Fault> {
-        let of = |variable: &str| std::env::var_os(variable).filter(|dir| !dir.is_empty());
-        let dir = self.dir.clone();
-        dir.or_else(|| of("ABRA_DIR").map(PathBuf::from))
-            .or_else(|| of("HOME").map(|home| Path::new(&home).join(".abra")))
-            .ok_or_else(|| {
-                Fault::usage(
-                    "no place for abra's directory: set ABRA_DIR, or [abra] dir in the site file",
-                )
-            })
     }
 }
 
@@ -401,7 +275,7 @@ mod tests {
     /// The documented example says what it is meant to say.
     #[test]
     fn the_example_of_a_production_site_is_read() {
-        let site = read(include_str!("../../docs/site-production.toml")).unwrap();
+        let site = read(include_str!("../../../docs/site-production.toml")).unwrap();
         assert_eq!(site.engine, EngineKind::Abra);
         let address = "127.0.0.1:443".parse().ok();
         let roots = Roots::default();
