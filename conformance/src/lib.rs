@@ -6,6 +6,7 @@
 //! This crate must not know: sessions of runs, tests of recipes, verdicts.
 
 mod alone;
+mod assumed;
 mod data;
 mod git;
 mod life;
@@ -47,12 +48,22 @@ pub struct Spec<'a> {
 
 /// Tries what every engine owes. A fault: nothing could be tried.
 pub async fn run(spec: &Spec<'_>) -> Result<Vec<Row>, Fault> {
-    let subject = Subject::new(spec.engine, spec.site, spec.dir).await?;
+    let dir = spec.dir.join("owed");
+    let subject = Subject::new(spec.engine, spec.site, &dir).await?;
     let mut rows = Rows::new(spec.told);
     rules::try_all(&subject, &mut rows).await?;
     life::try_all(&subject, spec.part, &mut rows).await?;
     if spec.part == Part::Whole {
         alone::try_all(&subject, &mut rows).await?;
     }
+    Ok(rows.into_rows())
+}
+
+/// Tries what is assumed of abra; of the stack engine nothing is.
+pub async fn assumptions(spec: &Spec<'_>) -> Result<Vec<Row>, Fault> {
+    let dir = spec.dir.join("assumed");
+    let subject = Subject::new(spec.engine, spec.site, &dir).await?;
+    let mut rows = Rows::new(spec.told);
+    assumed::try_all(&subject, &mut rows).await?;
     Ok(rows.into_rows())
 }

@@ -28,6 +28,7 @@ use crate::git::git;
 use crate::row::Miss;
 
 static LIFE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/recipe/life");
+static ASSUMED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/recipe/assumed");
 pub const RECIPE: &str = "conformance";
 pub const FIRST: &str = "1.0.0+1.22.1";
 const SECOND: &str = "1.1.0+1.22.1";
@@ -111,6 +112,13 @@ impl<'a> Subject<'a> {
         let head = self.recipe.head.sha.as_str();
         git(&copy, &["tag", "1.2.0+1.22.1", head]).await?;
         fetched(&copy, &self.dir.join("lightweight")).await
+    }
+
+    /// The repository of a recipe whose published versions need no file of ours.
+    pub fn assumed_recipe(&self) -> Result<PathBuf, Fault> {
+        let dir = self.dir.join("origin");
+        fixtures::catalogue::materialise_from(RECIPE, &ASSUMED, &dir)
+            .map_err(|error| Fault::infra(error.to_string()))
     }
 
     /// An engine with a folder of its own.
