@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::recipe::AppDomain;
 use crate::recipe::policy::Rule;
+use crate::recipe::{AppDomain, Credentials, Source};
 
 /// The variable that names a site file.
 pub const SITE_VARIABLE: &str = "CCCI_SITE";
@@ -29,6 +29,8 @@ pub struct Site {
     pub abra: AbraSite,
     /// Where recipes come from that no `--source` is given for.
     pub catalogue: Catalogue,
+    /// What private repositories are read with, by host.
+    pub token: Vec<ForgeToken>,
     pub limits: Limits,
     /// Policy findings that are allowed here, by the name of their rule.
     pub allow: Vec<String>,
@@ -121,6 +123,14 @@ impl AbraSite {
     }
 }
 
+/// A forge's access token, in a file that only cc-ci's user reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForgeToken {
+    pub host: String,
+    pub file: PathBuf,
+}
+
 /// `"built-in"`, or a URL in which `{recipe}` stands for the recipe's name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
@@ -208,6 +218,7 @@ impl Default for Site {
             engine: EngineKind::Stack,
             abra: AbraSite::default(),
             catalogue: Catalogue::BuiltIn,
+            token: Vec::new(),
             limits: Limits::default(),
             allow: Vec::new(),
             edge_image: "cc-ci.local/nginx:1.22.1".to_owned(),
@@ -222,6 +233,28 @@ impl Site {
             Some(path) => Self::read(Path::new(&path)),
             None => Ok(Self::default()),
         }
+    }
+
+    /// The source with the token of its host, if the site has one and the address none. It is read
+    /// anew each time, for the one command that it is passed to.
+    pub fn with_token(&self, source: Source) -> Result<Source, Fault> {
+        let host = source.host_for_a_token();
+        let Some(token) = host.and_then(|host| self.token.iter().find(|token| token.host == host))
+        else {
+            return Ok(source);
+        };
+        let file = token.file.display();
+        let text = fs::read_to_string(&token.file).map_err(|error| {
+            Fault::usage(format!("the token of {}: {file}: {error}", token.host))
+        })?;
+        let secret = text.trim();
+        if secret.is_empty() || secret.contains(char::is_whitespace) {
+            return Err(Fault::usage(format!(
+                "the token of {}: {file} is not one word",
+                token.host
+            )));
+        }
+        Ok(source.with_credentials(Credentials::token(secret)))
     }
 
     pub fn read(path: &Path) -> Result<Self, Fault> {
@@ -305,8 +338,33 @@ mod tests {
           |
         1 | zome = "ci.test"
           | ^^^^
-        unknown field `zome`, expected one of `name`, `zone`, `engine`, `abra`, `catalogue`, `limits`, `allow`, `edge_image`
+        unknown field `zome`, expected one of `name`, `zone`, `engine`, `abra`, `catalogue`, `token`, `limits`, `allow`, `edge_image`
         "#);
+    }
+
+    #[test]
+    fn a_private_repository_is_read_with_the_token_of_its_host() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        fs::write(&file, "s3cret\n").unwrap();
+        let text = format!("[[token]]\nhost = \"forge.test\"\nfile = {file:?}\n");
+        let site = read(&text).unwrap();
+        let source = |text: &str| Source::parse(text).unwrap();
+        let mirror = source("https://forge.test/a/b.git");
+        let with = mirror
+            .clone()
+            .with_credentials(Credentials::token("s3cret"));
+        assert_eq!(site.with_token(mirror).unwrap(), with);
+        assert!(!format!("{with:?} {with}").contains("s3cret"));
+        let other = source("https://elsewhere.test/a/b.git");
+        assert_eq!(site.with_token(other.clone()).unwrap(), other);
+        fs::write(&file, "two words\n").unwrap();
+        let refused = site.with_token(source("https://forge.test/a/b.git"));
+        let said = refused.unwrap_err().to_string();
+        assert!(
+            said.ends_with("is not one word") && !said.contains("two words"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -155,7 +155,7 @@ impl Assumed<'_> {
         .await;
         rows.row(
             "assumed-default-wait",
-            &["assumed-timeout"],
+            &["assumed-secret-generate"],
             "Without a label a deploy is waited for 50 seconds.",
             async {
                 self.abra.choose(&self.app.spec.domain, NEVER)?;
@@ -170,7 +170,7 @@ impl Assumed<'_> {
         .await;
         rows.row(
             "assumed-undeploy",
-            &["assumed-timeout"],
+            &["assumed-secret-generate"],
             "An app is undeployed without a terminal and without a question.",
             async {
                 self.abra.choose(&self.app.spec.domain, "compose.yml")?;

@@ -20,6 +20,7 @@ pub use base::{BaseChoice, choose_base};
 pub use checkout::{Checkout, CheckoutError};
 pub use compose::Compose;
 pub use env::{EnvError, EnvFile};
+pub use git::Credentials;
 pub use names::{AppDomain, CommitSha, NameError, RecipeName, RunId, StackName};
 pub use secrets::SecretSpec;
 pub use source::Source;

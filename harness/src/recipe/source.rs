@@ -98,6 +98,15 @@ impl Source {
         self
     }
 
+    /// The host that a token may be sent to: over a connection that nobody else reads.
+    pub fn host_for_a_token(&self) -> Option<&str> {
+        let url = self.url()?;
+        let host = url.host_str()?;
+        let private = url.scheme() == "https"
+            || url.scheme() == "http" && ["127.0.0.1", "localhost", "[::1]"].contains(&host);
+        (private && self.credentials.is_none()).then_some(host)
+    }
+
     pub(super) fn url(&self) -> Option<&Url> {
         match &self.location {
             Location::Url(url) => Some(url),
@@ -133,6 +142,16 @@ mod tests {
     #[case("")]
     fn what_is_no_place_is_refused(#[case] text: &str) {
         assert!(Source::parse(text).is_err());
+    }
+
+    #[rstest::rstest]
+    #[case("https://forge.test/a/b.git", Some("forge.test"))]
+    #[case("http://127.0.0.1:8080/a.git", Some("127.0.0.1"))]
+    #[case::in_the_open("http://forge.test/a/b.git", None)]
+    #[case::has_its_own("https://me:x@forge.test/a/b.git", None)]
+    #[case("git@forge.test:a/b.git", None)]
+    fn a_token_is_sent_to_hosts_over_tls_only(#[case] text: &str, #[case] host: Option<&str>) {
+        assert_eq!(Source::parse(text).unwrap().host_for_a_token(), host);
     }
 
     #[test]

@@ -135,9 +135,9 @@ impl Request {
     pub fn source_at(&self, site: &Site, state: &Path) -> Result<Source, Fault> {
         let recipe = self.recipe.as_str();
         match (&self.source, &site.catalogue) {
-            (Some(source), _) => Ok(Source::parse(source)?),
+            (Some(source), _) => site.with_token(Source::parse(source)?),
             (None, Catalogue::Url(template)) => {
-                Ok(Source::parse(&template.replace("{recipe}", recipe))?)
+                site.with_token(Source::parse(&template.replace("{recipe}", recipe))?)
             }
             (None, Catalogue::BuiltIn) => {
                 fixtures::catalogue::materialise(recipe, &state.join("catalogue"))

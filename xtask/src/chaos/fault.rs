@@ -354,14 +354,14 @@ fn faketime() -> Option<PathBuf> {
         .find(|library| library.exists())
 }
 
-/// A small disk of its own.
+/// A small disk of its own, with the room that a run asks for before its first deploy.
 struct Tmpfs(PathBuf);
 
 impl Tmpfs {
     fn mount(at: PathBuf) -> Result<Self> {
         fs::create_dir_all(&at)?;
         let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=64m,mode=0755", "cc-ci-chaos"])
+            .args(["-t", "tmpfs", "-o", "size=384m,mode=0755", "cc-ci-chaos"])
             .arg(&at)
             .status()?;
         ensure!(

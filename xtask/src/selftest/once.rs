@@ -129,7 +129,7 @@ pub async fn run(case: &Case, place: &Place, stopping: watch::Receiver<bool>) ->
     })
 }
 
-fn command(place: &Place) -> Command {
+pub fn command(place: &Place) -> Command {
     let mut command = Command::new(&place.program);
     // Nothing that somebody set for runs of theirs.
     let set = std::env::vars_os().map(|(name, _)| name);
@@ -208,7 +208,7 @@ async fn reap(case: &Case, place: &Place) -> Result<()> {
 }
 
 /// What Docker still has of the run's app, edge included.
-async fn left_of(record: &Record) -> Result<Vec<String>> {
+pub async fn left_of(record: &Record) -> Result<Vec<String>> {
     let Some(domain) = &record.domain else {
         return Ok(Vec::new());
     };

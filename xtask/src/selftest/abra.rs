@@ -1,0 +1,250 @@
+//! The built-in recipes through the engine `abra`, with the stand-in for that program, and with each
+//! of its documented faults in turn.
+//!
+//! Invariant: every run has to be what it would be with the engine `stack`: a pass in all tiers,
+//! with nothing left. Where a fault is one that lint has to find, the level says so.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use fixtures::abra::Bot;
+use harness::fault::Fault;
+use results::{Outcome, Record, Verdict};
+
+use super::once::{self, Place};
+use crate::exit;
+use crate::text::clean;
+
+const RECIPES: [&str; 3] = ["custom-html", "canary", "keycloak"];
+/// Each as the stand-in names it; and all at once, which is what the quick part runs.
+const FAULTS: [&str; 8] = [
+    "moves-checkout",
+    "lint-finds",
+    "refuses-untracked",
+    "wait-gives-up",
+    "commented-length-hints",
+    "lightweight-tags",
+    "prompts",
+    "no-snapshot-id",
+];
+const RUN_WITHIN: Duration = Duration::from_secs(900);
+
+/// One run: a recipe, and what is wrong with its abra.
+struct Case {
+    recipe: &'static str,
+    faults: Vec<&'static str>,
+}
+
+impl Case {
+    fn name(&self) -> String {
+        match self.faults.as_slice() {
+            [] => format!("{}-as-documented", self.recipe),
+            [fault] => format!("{}-{fault}", self.recipe),
+            _ => format!("{}-all-faults", self.recipe),
+        }
+    }
+
+    /// The level that is to come of it: a lint error takes the last rung.
+    fn level(&self) -> u8 {
+        let by_lint = ["lint-finds", "lightweight-tags"];
+        let found = self.faults.iter().any(|fault| by_lint.contains(fault));
+        if found { 4 } else { 5 }
+    }
+}
+
+/// What came of a case.
+struct Ended {
+    case: Case,
+    got: String,
+    took: Duration,
+    differences: Vec<String>,
+}
+
+pub fn run(quick: bool, only: &[String], place: &Place) -> Result<u8> {
+    let cases = cases(quick, only)?;
+    fixtures::images::ensure("cc-ci.local/backup-bot:1", &mut |line| eprintln!("{line}"))?;
+    let _bot = Bot::start(&format!("cc-ci-selftest-bot-{}", std::process::id()))?;
+    let total = cases.len();
+    let started = Instant::now();
+    let mut ended = Vec::new();
+    for case in cases {
+        let one = crate::block_on(one(case, place))?;
+        let word = if one.differences.is_empty() {
+            "as expected"
+        } else {
+            "DIFFERS"
+        };
+        let (name, seconds) = (one.case.name(), one.took.as_secs());
+        ended.push(one);
+        eprintln!("[{}/{total}] {name}: {word}, {seconds} s", ended.len());
+    }
+    print!("{}", table(&ended, started.elapsed()));
+    let good = ended.iter().all(|one| one.differences.is_empty());
+    Ok(if good { exit::PASS } else { exit::FAILED })
+}
+
+fn cases(quick: bool, only: &[String]) -> Result<Vec<Case>> {
+    let all = |recipe| Case {
+        recipe,
+        faults: FAULTS.to_vec(),
+    };
+    let mut cases = Vec::new();
+    for recipe in RECIPES {
+        cases.push(Case {
+            recipe,
+            faults: Vec::new(),
+        });
+        cases.extend(FAULTS.map(|fault| Case {
+            recipe,
+            faults: vec![fault],
+        }));
+        cases.push(all(recipe));
+    }
+    if quick {
+        return Ok(vec![all("custom-html")]);
+    }
+    if let Some(unknown) = only
+        .iter()
+        .find(|name| !cases.iter().any(|case| case.name() == **name))
+    {
+        let names: Vec<String> = cases.iter().map(Case::name).collect();
+        return Err(Fault::usage(format!(
+            "there is no case `{unknown}`; there are {}",
+            names.join(", ")
+        ))
+        .into());
+    }
+    cases.retain(|case| only.is_empty() || only.contains(&case.name()));
+    Ok(cases)
+}
+
+async fn one(case: Case, place: &Place) -> Result<Ended> {
+    let name = case.name();
+    let folder = place.state.join("abra").join(&name);
+    let program = fixtures::abra::stand_in(&folder, &case.faults)?;
+    let site = site(&folder, &program)?;
+    let log = place.state.join(format!("{name}.log"));
+    let out = place.state.join(format!("{name}.json"));
+    let started = Instant::now();
+    let mut command = once::command(place);
+    command
+        .args(["ci", "--recipe", case.recipe, "--run-id", &name])
+        .args(["--pr", &place.pr.to_string(), "--yes", "--json", "--site"])
+        .arg(site)
+        .stdout(Stdio::from(fs::File::create(&out)?))
+        .stderr(fs::File::create(&log)?);
+    let mut child = command.spawn().context("starting a run")?;
+    let status = tokio::time::timeout(RUN_WITHIN, child.wait()).await;
+    let status = status.context("the run did not end within 15 minutes")??;
+    let took = started.elapsed();
+    let json = fs::read(&out)?;
+    let (got, differences) = match serde_json::from_slice::<Record>(&json) {
+        Ok(record) => {
+            let left = once::left_of(&record).await?;
+            let level = record
+                .level
+                .map_or("-".to_owned(), |level| level.to_string());
+            (
+                format!("{} level {level}", record.verdict),
+                differences(&case, &record, &left),
+            )
+        }
+        Err(_) => {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            let last = said.lines().last().unwrap_or("it said nothing").to_owned();
+            ("no record".to_owned(), vec![format!("{status}: {last}")])
+        }
+    };
+    Ok(Ended {
+        case,
+        got,
+        took,
+        differences,
+    })
+}
+
+fn site(folder: &Path, program: &Path) -> Result<PathBuf> {
+    let path = folder.join("site.toml");
+    let dir = folder.join("operator");
+    fs::create_dir_all(&dir)?;
+    let text = format!(
+        "name = \"stand-in\"\nengine = \"abra\"\n[abra]\nprogram = {program:?}\ndir = {dir:?}\n[limits]\nmax_tests = 8\n"
+    );
+    fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+    Ok(path)
+}
+
+fn differences(case: &Case, record: &Record, left: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut expect = |holds: bool, text: String| {
+        if !holds {
+            found.push(text);
+        }
+    };
+    expect(
+        record.verdict == Verdict::Pass,
+        format!(
+            "the verdict is {}: {}",
+            record.verdict, record.verdict_reason
+        ),
+    );
+    let level = case.level();
+    expect(
+        record.level == Some(level),
+        format!(
+            "the level is {:?}, not {level}: {}",
+            record.level, record.level_reason
+        ),
+    );
+    for tier in &record.tiers {
+        expect(
+            tier.outcome == Outcome::Pass,
+            format!("{} did not pass", tier.name),
+        );
+    }
+    expect(
+        record.engine == "abra" && record.engine_version.is_some(),
+        format!(
+            "the engine is {} {:?}",
+            record.engine, record.engine_version
+        ),
+    );
+    let by = &record.lint.by;
+    expect(by.starts_with("abra "), format!("lint was by {by}"));
+    expect(
+        left.is_empty(),
+        format!("left in Docker: {}", left.join(", ")),
+    );
+    found
+}
+
+fn table(ended: &[Ended], elapsed: Duration) -> String {
+    let width = ended.iter().map(|one| one.case.name().len()).max();
+    let width = width.unwrap_or_default();
+    let mut out = String::from("\n");
+    for one in ended {
+        let word = if one.differences.is_empty() {
+            "ok  "
+        } else {
+            "fail"
+        };
+        let (name, seconds) = (one.case.name(), one.took.as_secs());
+        let _ = writeln!(out, "{word}  {name:width$}  {:14}  {seconds:>4} s", one.got);
+        for difference in &one.differences {
+            let _ = writeln!(out, "      {}", clean(difference));
+        }
+    }
+    let differ = ended.iter().filter(|one| !one.differences.is_empty());
+    let _ = writeln!(
+        out,
+        "\n{} runs with the stand-in for abra, {} not as expected, {} s",
+        ended.len(),
+        differ.count(),
+        elapsed.as_secs()
+    );
+    out
+}
