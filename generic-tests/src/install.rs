@@ -170,7 +170,7 @@ pub async fn live_is_what_was_asked(app: &App) -> TestResult {
         compose: &plan.compose,
         tree: &plan.tree,
         local_images: &plan.local_images,
-        app_env: &plan.app_env,
+        variables: &plan.variables,
     };
     let differences = swarm::differences(&expected, &services);
     ensure!(differences.is_empty(), "{}", differences.join("; "));

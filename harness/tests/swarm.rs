@@ -94,7 +94,7 @@ secrets:
         compose: &what.compose,
         tree: &what.tree,
         local_images: &what.local_images,
-        app_env: &what.app_env,
+        variables: &what.variables,
     };
     assert_eq!(swarm::differences(&expected, &live), Vec::<String>::new());
     assert_eq!(live[0].env["ODD"].as_deref(), Some("$HOME 'yes'"));
@@ -289,7 +289,7 @@ services:
         compose: &what.compose,
         tree: &what.tree,
         local_images: &what.local_images,
-        app_env: &what.app_env,
+        variables: &what.variables,
     };
     assert_eq!(swarm::differences(&expected, &live), Vec::<String>::new());
     assert_eq!(live[0].update.as_deref(), Some("completed"));

@@ -12,6 +12,9 @@ use super::live::{LiveService, sha256};
 use crate::recipe::compose::{Mount, MountKind, Object, Service};
 use crate::recipe::{Compose, StackName};
 
+/// Set by an engine whose overlay is one of the selected files.
+const SELECTION: &str = "COMPOSE_FILE";
+
 /// What should run.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
@@ -21,8 +24,9 @@ pub struct Expected<'a> {
     pub tree: &'a Path,
     /// Ids of images that were built here, by name.
     pub local_images: &'a BTreeMap<String, String>,
-    /// What the engine may add to the environment of the service `app`.
-    pub app_env: &'a BTreeMap<String, String>,
+    /// What the compose files are filled in with: an engine may add it to the environment of the
+    /// service `app`.
+    pub variables: &'a BTreeMap<String, String>,
 }
 
 /// A line for every difference; none: the commit is live.
@@ -118,7 +122,8 @@ impl Expected<'_> {
             }
         }
         for key in live.env.keys() {
-            let added = name == "app" && self.app_env.contains_key(key);
+            let known = self.variables.contains_key(key) || key == SELECTION;
+            let added = name == "app" && known;
             if !added && !service.environment.contains_key(key) {
                 found.push(format!(
                     "{name}: environment has {key}, which is not asked for"

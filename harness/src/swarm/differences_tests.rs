@@ -10,7 +10,7 @@ struct World {
     compose: Compose,
     tree: tempfile::TempDir,
     local_images: BTreeMap<String, String>,
-    app_env: BTreeMap<String, String>,
+    variables: BTreeMap<String, String>,
     live: Vec<LiveService>,
 }
 
@@ -21,7 +21,7 @@ impl World {
             compose: &self.compose,
             tree: self.tree.path(),
             local_images: &self.local_images,
-            app_env: &self.app_env,
+            variables: &self.variables,
         };
         differences(&expected, &self.live).join("\n")
     }
@@ -98,7 +98,7 @@ fn world() -> World {
         },
         tree,
         local_images: [pair("nginx:1.27", "sha256:abc")].into(),
-        app_env: [pair("DOMAIN", "a.ci.test")].into(),
+        variables: [pair("DOMAIN", "a.ci.test")].into(),
         live: vec![live],
     }
 }

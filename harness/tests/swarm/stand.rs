@@ -114,16 +114,22 @@ impl Stand {
     /// A deployment of this compose file; the model holds what the overlay must know.
     pub async fn deployment(&self, text: &str, compose: Compose) -> Deployment {
         std::fs::write(self.tree.path().join("compose.yml"), text).unwrap();
+        let app_env: BTreeMap<_, _> =
+            [("DOMAIN", self.app.domain.as_str()), ("ODD", "$HOME 'yes'")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into();
         Deployment {
             commit: "0123456789abcdef0123456789abcdef01234567".parse().unwrap(),
             version: None,
             tree: self.tree.path().to_owned(),
             files: vec![PathBuf::from("compose.yml")],
             env: EnvFile::default(),
-            app_env: [("DOMAIN", self.app.domain.as_str()), ("ODD", "$HOME 'yes'")]
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into(),
-            variables: [("STACK_NAME".to_owned(), self.stack().to_string())].into(),
+            variables: app_env
+                .clone()
+                .into_iter()
+                .chain([("STACK_NAME".to_owned(), self.stack().to_string())])
+                .collect(),
+            app_env,
             compose,
             local_images: [("faulty:1".to_owned(), image().await.to_owned())].into(),
         }

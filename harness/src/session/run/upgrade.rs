@@ -99,7 +99,7 @@ impl<G: Generic> Run<'_, G> {
             compose: &deployment.compose,
             tree: &deployment.tree,
             local_images: &deployment.local_images,
-            app_env: &deployment.app_env,
+            variables: &deployment.variables,
         };
         let differences = differences(&expected, &live);
         if !differences.is_empty() {
