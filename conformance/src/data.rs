@@ -136,20 +136,18 @@ pub async fn again(
         },
     )
     .await;
-    if snapshot.is_some() {
-        rows.row(
-            "restore-empty",
-            &["empty", "backup"],
-            "A snapshot is restored into empty volumes.",
-            async {
-                let what = app.deployment(&subject.recipe.head)?;
-                let id = snapshot.unwrap_or_default();
-                app.engine.restore(&app.spec, &what, id).await?;
-                let got = app.printed("cat /data/files/changed").await?;
-                same("the file", "before", got.as_str())?;
-                Ok(got)
-            },
-        )
-        .await;
-    }
+    rows.row(
+        "restore-empty",
+        &["empty", "backup"],
+        "A snapshot is restored into empty volumes.",
+        async {
+            let what = app.deployment(&subject.recipe.head)?;
+            let id = snapshot.unwrap_or_default();
+            app.engine.restore(&app.spec, &what, id).await?;
+            let got = app.printed("cat /data/files/changed").await?;
+            same("the file", "before", got.as_str())?;
+            Ok(got)
+        },
+    )
+    .await;
 }

@@ -206,8 +206,14 @@ async fn environment(subject: &Subject<'_>, app: &App<'_>) -> Seen {
     let live = live_app(subject, app).await?;
     for (key, wanted) in app.env.variables() {
         let got = live.env.get(key).cloned().flatten();
-        // The recipe's own name may have got its version.
-        if !matches!(key.as_str(), "TYPE" | "RECIPE") {
+        let other = match key.as_str() {
+            // The recipe's own name may have got its version.
+            "TYPE" | "RECIPE" => true,
+            // An overlay is one file more.
+            "COMPOSE_FILE" => subject.is_overlaid(),
+            _ => false,
+        };
+        if !other {
             same(key, Some(wanted.clone()), got)?;
         }
     }

@@ -315,7 +315,7 @@ impl<'a> App<'a> {
             compose: &what.compose,
             tree: &what.tree,
             local_images: &what.local_images,
-            app_env: &what.app_env,
+            variables: &what.variables,
         };
         Ok(differences(&expected, &live))
     }
