@@ -1,7 +1,10 @@
 //! `doctor`: what a run needs, how it stands, and the command that mends it.
 
+mod engine;
+
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
-use harness::fault::Fault;
 
 use crate::exit;
 use crate::setup::{self, Ask, Check, ThisHost, Weight};
@@ -16,9 +19,12 @@ pub struct Doctor {
     /// Don't ask before each step of --fix
     #[arg(long, requires = "fix")]
     yes: bool,
-    /// Check an engine against what cc-ci expects of it
-    #[arg(long)]
+    /// Try an engine against what cc-ci expects of it
+    #[arg(long, conflicts_with = "fix")]
     engine: Option<Engine>,
+    /// The site whose zone and abra are used
+    #[arg(long, value_name = "FILE", requires = "engine")]
+    site: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,11 +35,8 @@ enum Engine {
 
 impl Doctor {
     pub fn run(self) -> anyhow::Result<u8> {
-        if self.engine.is_some() {
-            return Err(Fault::usage(
-                "doctor --engine is not built yet: there is no conformance suite to run",
-            )
-            .into());
+        if let Some(engine) = self.engine {
+            return engine::run(engine, self.site.as_deref());
         }
         if self.fix {
             setup::setup(Ask::from_environment(self.yes))?;
