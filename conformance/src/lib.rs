@@ -7,6 +7,7 @@
 
 mod alone;
 mod assumed;
+mod cost;
 mod data;
 mod git;
 mod life;
@@ -20,6 +21,7 @@ use std::path::Path;
 use harness::fault::Fault;
 use harness::site::{EngineKind, Site};
 
+pub use cost::{Cost, cost};
 pub use report::{table, write};
 pub use row::{Outcome, Row};
 
