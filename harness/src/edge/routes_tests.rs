@@ -1,3 +1,4 @@
+use crate::recipe::compose::Service;
 use rstest::rstest;
 
 use super::*;

@@ -3,6 +3,7 @@
 //! Invariants: every step is printed before it is done; a machine that is fit is left alone; what
 //! somebody else made (a swarm, a network, a running engine) is never removed or replaced.
 
+mod disk;
 mod docker;
 mod host;
 mod step;
@@ -136,8 +137,8 @@ const PROBES: [Probe; 10] = [
     docker::daemon,
     docker::swarm,
     docker::proxy,
-    docker::disk,
-    docker::inodes,
+    disk::disk,
+    disk::inodes,
     tools::git,
     tools::nextest,
     tools::mmdebstrap,
