@@ -9,6 +9,7 @@
 
 pub mod authority;
 mod container;
+mod labels;
 mod middleware;
 pub mod nginx;
 pub mod routes;

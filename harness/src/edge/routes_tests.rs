@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+
 use rstest::rstest;
 
 use super::*;
-use crate::recipe::compose::Network;
+use crate::recipe::compose::{Network, Service};
 
 const ENABLED: &str = "traefik.enable=true";
 const PORT: &str = "traefik.http.services.s.loadbalancer.server.port=80";
