@@ -290,59 +290,6 @@ fn gone(fact: &str, swarm: &Swarm) -> Check {
     ))
 }
 
-pub fn proxy(host: &dyn Host) -> Check {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Network {
-        driver: String,
-        attachable: bool,
-    }
-    const WHAT: &str = "network proxy";
-    let create = Step::run([
-        "docker",
-        "network",
-        "create",
-        "--driver",
-        "overlay",
-        "--attachable",
-        "proxy",
-    ]);
-    if info(host).is_err() {
-        return unanswered(WHAT).fix([create]);
-    }
-    let answer = host.ask(&[
-        "docker",
-        "network",
-        "inspect",
-        "proxy",
-        "--format",
-        "{{json .}}",
-    ]);
-    if !answer.ok {
-        let absent =
-            answer.stderr.contains("not found") || answer.stderr.contains("No such network");
-        return if absent {
-            Check::missing(WHAT, "not there").fix([create])
-        } else {
-            Check::broken(WHAT, answer.stderr.trim())
-        };
-    }
-    let again = format!("when nothing uses it any more: docker network rm proxy && {create}");
-    match serde_json::from_str::<Network>(&answer.stdout) {
-        Ok(Network { driver, .. }) if driver != "overlay" => {
-            Check::broken(WHAT, format!("its driver is {driver}, and must be overlay"))
-                .advise(again)
-        }
-        Ok(Network {
-            attachable: false, ..
-        }) => {
-            Check::broken(WHAT, "not attachable: the edge's container can't join it").advise(again)
-        }
-        Ok(_) => Check::there(WHAT, "overlay, attachable"),
-        Err(error) => Check::broken(WHAT, format!("docker's answer can't be read: {error}")),
-    }
-}
-
 pub fn disk(host: &dyn Host) -> Check {
     const WHAT: &str = "disk space";
     let (root, space) = match docker_space(host, WHAT) {
@@ -411,6 +358,6 @@ fn docker_space(
     }
 }
 
-fn unanswered(what: &'static str) -> Check {
+pub(super) fn unanswered(what: &'static str) -> Check {
     Check::unknown(what, "known once Docker answers")
 }
