@@ -7,6 +7,7 @@
 
 mod alone;
 mod assumed;
+mod cost;
 mod data;
 mod git;
 mod life;
@@ -20,6 +21,7 @@ use std::path::Path;
 use harness::fault::Fault;
 use harness::site::{EngineKind, Site};
 
+pub use cost::{Cost, cost};
 pub use report::{table, write};
 pub use row::{Outcome, Row};
 
@@ -55,6 +57,9 @@ pub async fn run(spec: &Spec<'_>) -> Result<Vec<Row>, Fault> {
     life::try_all(&subject, spec.part, &mut rows).await?;
     if spec.part == Part::Whole {
         alone::try_all(&subject, &mut rows).await?;
+        let plain = spec.dir.join("plain");
+        let plain = Subject::new(spec.engine, spec.site, &plain).await?;
+        life::without_overlay(&plain.without_overlay(), &mut rows).await?;
     }
     Ok(rows.into_rows())
 }

@@ -58,6 +58,36 @@ pub async fn try_all(subject: &Subject<'_>, part: Part, rows: &mut Rows<'_>) -> 
     app.end().await
 }
 
+/// A server's own way: no overlay, so a published version is deployed by its name.
+pub async fn without_overlay(subject: &Subject<'_>, rows: &mut Rows<'_>) -> Result<(), Fault> {
+    let app = App::new(subject, "plain")?;
+    rows.follow(&app.dir.join(harness::engine::abra::LOG));
+    rows.row(
+        "plain",
+        &[],
+        "Where nothing is added to the recipe's files, a version is labelled as such, and head \
+         with its commit.",
+        plain(subject, &app),
+    )
+    .await;
+    app.end().await
+}
+
+async fn plain(subject: &Subject<'_>, app: &App<'_>) -> Seen {
+    let (first, head) = (&subject.recipe.first, &subject.recipe.head);
+    app.install(first).await?;
+    app.converge(first).await?;
+    labels(subject, app).await?;
+    same("differences", Vec::new(), app.differences(first).await?)?;
+    app.deploy(head).await?;
+    app.converge(head).await?;
+    let live = live_app(subject, app).await?;
+    let short = Some(head.sha.short());
+    same("chaos-version", short, label(&live, app, "chaos-version"))?;
+    same("differences", Vec::new(), app.differences(head).await?)?;
+    Ok(format!("{:#?}", live.labels))
+}
+
 async fn first(subject: &Subject<'_>, app: &App<'_>, rows: &mut Rows<'_>) {
     let commit = &subject.recipe.first;
     rows.row(

@@ -104,6 +104,13 @@ impl<'a> Subject<'a> {
         })
     }
 
+    /// As on a machine where nothing has to be added to the recipe's files.
+    pub fn without_overlay(mut self) -> Self {
+        self.swarm = self.swarm.assume_virtual_addresses();
+        self.images.clear();
+        self
+    }
+
     /// The recipe with a version more, whose tag is a lightweight one.
     pub async fn with_lightweight_tag(&self) -> Result<Recipe, Fault> {
         let copy = self.dir.join("lightweight.git");

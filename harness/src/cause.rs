@@ -30,6 +30,8 @@ pub enum Trouble {
     Swarm,
     /// Somebody else changed the same service in the same moment.
     Collision,
+    /// Somebody else works in the backup bot's repository.
+    Locked,
     /// The `proxy` network is not there.
     NoProxyNetwork,
     Dns,
@@ -45,7 +47,8 @@ pub enum Trouble {
     Killed,
 }
 
-/// A rate limit is counted over minutes at least; a longer pause would hold the queue.
+/// A rate limit is counted over minutes at least, and a backup may take them; a longer pause would
+/// hold the queue.
 const AFTER_RATE_LIMIT: Duration = Duration::from_secs(20);
 const SOON: Duration = Duration::from_secs(2);
 
@@ -118,6 +121,7 @@ const TABLE: &[(Trouble, &[&[&str]])] = &[
         ],
     ),
     (Trouble::Collision, &[&["update out of sequence"]]),
+    (Trouble::Locked, &[&["repository is already locked"]]),
     (
         Trouble::Dns,
         &[
@@ -220,7 +224,7 @@ impl Trouble {
     /// How long to pause before a second try; none where it would not help.
     pub fn second_try(self) -> Option<Duration> {
         match self {
-            Self::RateLimit => Some(AFTER_RATE_LIMIT),
+            Self::RateLimit | Self::Locked => Some(AFTER_RATE_LIMIT),
             Self::Collision
             | Self::Dns
             | Self::ConnectionLost

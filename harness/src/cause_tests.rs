@@ -113,6 +113,10 @@ use super::*;
     Trouble::Collision
 )]
 #[case(
+    "unable to create lock in backend: repository is already locked exclusively by PID 4445 on aedd6e003b49 by root (UID 0, GID 0)",
+    Trouble::Locked
+)]
+#[case(
     "Error response from daemon: rpc error: code = Unknown desc = The swarm does not have a leader.",
     Trouble::Swarm
 )]

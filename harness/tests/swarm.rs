@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's own helpers panic like a test")]
 
+#[path = "swarm/bot.rs"]
+mod bot;
 #[path = "swarm/evidence.rs"]
 mod evidence;
 #[path = "swarm/images.rs"]

@@ -3,6 +3,7 @@
 //! Figures that are compared are measured in alternation, so that a busy machine weighs on both
 //! sides. Nothing is asserted: a figure beyond its aim is shown as such, and that is all.
 
+mod engine;
 mod figure;
 mod ours;
 mod script;
@@ -41,6 +42,8 @@ enum Part {
     Listing,
     /// A snapshot of 1 GiB
     Snapshot,
+    /// What the engine abra adds to the commands of abra
+    Engine,
 }
 
 impl Bench {
@@ -60,6 +63,7 @@ impl Bench {
                 Part::Keycloak => whole_run::measure("keycloak", self.runs.unwrap_or(2), &scratch),
                 Part::Listing => small::listing("custom-html"),
                 Part::Snapshot => snapshot::measure(&scratch),
+                Part::Engine => engine::measure(self.runs.unwrap_or(3), &scratch),
             }?);
         }
         if self.json {

@@ -9,7 +9,7 @@
 
 pub mod authority;
 mod container;
-mod labels;
+mod labelled;
 mod middleware;
 pub mod nginx;
 pub mod routes;

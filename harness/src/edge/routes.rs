@@ -9,14 +9,15 @@
 //!
 //! Must not know: nginx, Docker.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::labels::{Labelled, Router, priority, target};
+pub use super::labelled::NETWORK;
+use super::labelled::{Labelled, is_true};
+use super::middleware::{self, Effect};
 use super::rule::{self, PathMatch, PathText};
 use crate::recipe::{AppDomain, Compose, StackName};
 
-/// The network over which the proxy reaches services.
-pub const NETWORK: &str = "proxy";
+const ENTRYPOINT: &str = "web-secure";
 
 /// What the labels of a recipe say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -135,6 +136,13 @@ fn below<'a>(zone: &AppDomain, host: &'a AppDomain) -> Option<&'a str> {
         .and_then(|left| left.strip_suffix('.'))
 }
 
+/// A router as its labels say it.
+struct Router<'a> {
+    name: String,
+    at: usize,
+    fields: BTreeMap<String, &'a str>,
+}
+
 /// Reads the routers of all services.
 pub fn routes(compose: &Compose, stack: &StackName) -> Routes {
     let services: Vec<Labelled> = compose
@@ -198,6 +206,151 @@ pub fn routes(compose: &Compose, stack: &StackName) -> Routes {
     }
     out.sort();
     out
+}
+
+type Target = (Upstream, Vec<PathText>);
+
+fn target(
+    router: &Router,
+    all: &[Router],
+    services: &[Labelled],
+    stack: &StackName,
+    notes: &mut Vec<String>,
+) -> Result<Target, String> {
+    let own = &services[router.at];
+    if let Some(reason) = &own.unseen {
+        return Err(reason.clone());
+    }
+    let entrypoints = router.fields.get("entrypoints").copied().unwrap_or("");
+    if !list(entrypoints).any(|one| one == ENTRYPOINT) {
+        return Err(format!(
+            "its entrypoints are `{entrypoints}`, without `{ENTRYPOINT}`"
+        ));
+    }
+    if let Some(twin) = all.iter().find(|other| {
+        other.name == router.name && other.at != router.at && services[other.at].unseen.is_none()
+    }) {
+        return Err(format!(
+            "it is defined by two services, `{}` and `{}`",
+            own.name, services[twin.at].name
+        ));
+    }
+    if !router.fields.keys().any(|field| field.starts_with("tls")) {
+        notes.push(format!("router `{}` has no `tls` label", router.name));
+    }
+    let mut strip = Vec::new();
+    for name in list(router.fields.get("middlewares").copied().unwrap_or("")) {
+        match middleware::effect(name, &|name| {
+            let prefix = format!("traefik.http.middlewares.{name}.");
+            let seen = services.iter().filter(|service| service.unseen.is_none());
+            seen.flat_map(|service| &service.labels)
+                .filter_map(|(key, value)| {
+                    Some((key.strip_prefix(&prefix)?.to_owned(), (*value).to_owned()))
+                })
+                .collect()
+        })? {
+            Effect::Strip(prefixes) => strip.extend(prefixes),
+            Effect::None => {}
+            Effect::Ignored(note) => notes.push(format!("router `{}`: {note}", router.name)),
+        }
+    }
+    Ok((upstream(router, services, stack, notes)?, strip))
+}
+
+/// The service that a router names, else the only one beside it.
+fn upstream(
+    router: &Router,
+    services: &[Labelled],
+    stack: &StackName,
+    notes: &mut Vec<String>,
+) -> Result<Upstream, String> {
+    const PREFIX: &str = "traefik.http.services.";
+    let own = &services[router.at];
+    let (at, name, fields) = match router.fields.get("service") {
+        Some(wanted) => {
+            let wanted = wanted.to_ascii_lowercase();
+            let name = match wanted.split_once('@') {
+                None | Some((_, "docker" | "swarm")) => wanted.split('@').next().unwrap_or(""),
+                Some(_) => return Err(format!("its service `{wanted}` is none of the recipe's")),
+            };
+            let mut found = services.iter().enumerate().flat_map(|(at, service)| {
+                let of = service.group(PREFIX).into_iter();
+                of.filter(|(key, _)| key == name)
+                    .map(move |(key, fields)| (at, key, fields))
+            });
+            found
+                .next()
+                .ok_or_else(|| format!("no label defines its service `{name}`"))?
+        }
+        None => {
+            let mut own_services = own.group(PREFIX).into_iter();
+            match (own_services.next(), own_services.next()) {
+                (Some((name, fields)), None) => (router.at, name, fields),
+                (None, _) => {
+                    return Err(format!(
+                        "service `{}` has no label `{PREFIX}<name>.loadbalancer.server.port`",
+                        own.name
+                    ));
+                }
+                (Some(_), Some(_)) => {
+                    return Err(format!(
+                        "service `{}` defines several services, and it names none of them",
+                        own.name
+                    ));
+                }
+            }
+        }
+    };
+    let service = &services[at];
+    if let Some(reason) = &service.unseen {
+        return Err(reason.clone());
+    }
+    let field = |key: &str| fields.get(&format!("loadbalancer.{key}")).copied();
+    let port = field("server.port")
+        .ok_or_else(|| format!("its service `{name}` has no `loadbalancer.server.port`"))?;
+    let port = match port.trim().parse::<u16>() {
+        Ok(port) if port > 0 => port,
+        _ => return Err(format!("`{port}` is no port")),
+    };
+    let tls = match field("server.scheme").unwrap_or("http") {
+        "http" => false,
+        "https" => {
+            notes.push(format!(
+                "service `{}`: its own certificate is not checked here",
+                service.name
+            ));
+            true
+        }
+        other => return Err(format!("the scheme `{other}` is not supported here")),
+    };
+    if field("passhostheader").is_some_and(|pass| !is_true(pass)) {
+        notes.push(format!(
+            "service `{}`: `passhostheader=false` is not applied here",
+            service.name
+        ));
+    }
+    let full = stack.object(service.name);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !full.starts_with(|c: char| c.is_ascii_alphanumeric()) || !full.chars().all(plain) {
+        return Err(format!("`{full}` is no service name"));
+    }
+    Ok(Upstream {
+        service: full,
+        port,
+        tls,
+    })
+}
+
+fn priority(router: &Router, rule: &str) -> i64 {
+    let given = router.fields.get("priority").and_then(|p| p.parse().ok());
+    match given {
+        None | Some(0) => i64::try_from(rule.len()).unwrap_or(i64::MAX),
+        Some(priority) => priority,
+    }
+}
+
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|one| !one.is_empty())
 }
 
 #[cfg(test)]

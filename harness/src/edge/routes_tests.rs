@@ -1,9 +1,8 @@
-use std::collections::BTreeMap;
-
+use crate::recipe::compose::Service;
 use rstest::rstest;
 
 use super::*;
-use crate::recipe::compose::{Network, Service};
+use crate::recipe::compose::Network;
 
 const ENABLED: &str = "traefik.enable=true";
 const PORT: &str = "traefik.http.services.s.loadbalancer.server.port=80";

@@ -115,6 +115,12 @@ impl Swarm {
         Self { redactor, ..self }
     }
 
+    /// As if service addresses answered here: for a look at what is deployed where they do.
+    #[must_use]
+    pub fn assume_virtual_addresses(self) -> Self {
+        Self { ipvs: true, ..self }
+    }
+
     /// The Docker API itself, for what this room has no word for.
     pub fn docker(&self) -> &Docker {
         &self.docker

@@ -16,8 +16,6 @@ const PID_FILE: &str = "/var/run/docker.pid";
 const CONTAINERD_PID_FILE: &str = "/var/run/docker/containerd/containerd.pid";
 const LOG: &str = "/var/log/cc-ci-dockerd.log";
 const START_DEADLINE: Duration = Duration::from_secs(90);
-const LEAST_FREE: u64 = 5 << 30;
-const LEAST_FREE_PERCENT: u64 = 5;
 
 /// The part of `docker info` that is used here.
 #[derive(Debug, Default, Deserialize)]
@@ -290,74 +288,71 @@ fn gone(fact: &str, swarm: &Swarm) -> Check {
     ))
 }
 
-pub fn disk(host: &dyn Host) -> Check {
-    const WHAT: &str = "disk space";
-    let (root, space) = match docker_space(host, WHAT) {
-        Ok(found) => found,
-        Err(check) => return *check,
-    };
-    let percent = space.free_bytes * 100 / space.bytes.max(1);
-    let fact = format!(
-        "{:.1} GiB ({percent} %) free at {root}",
-        space.free_bytes as f64 / f64::from(1 << 30)
-    );
-    if space.free_bytes < LEAST_FREE || percent < LEAST_FREE_PERCENT {
-        Check::broken(
-            WHAT,
-            format!("nearly full: {fact}; at least 5 GiB and 5 % are needed"),
-        )
-        .advise("see what uses it: docker system df; remove what nothing uses: docker image prune")
-    } else {
-        Check::there(WHAT, fact)
+pub fn proxy(host: &dyn Host) -> Check {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Network {
+        driver: String,
+        attachable: bool,
+    }
+    const WHAT: &str = "network proxy";
+    let create = Step::run([
+        "docker",
+        "network",
+        "create",
+        "--driver",
+        "overlay",
+        "--attachable",
+        "proxy",
+    ]);
+    if info(host).is_err() {
+        return unanswered(WHAT).fix([create]);
+    }
+    let answer = host.ask(&[
+        "docker",
+        "network",
+        "inspect",
+        "proxy",
+        "--format",
+        "{{json .}}",
+    ]);
+    if !answer.ok {
+        let absent =
+            answer.stderr.contains("not found") || answer.stderr.contains("No such network");
+        return if absent {
+            Check::missing(WHAT, "not there").fix([create])
+        } else {
+            Check::broken(WHAT, answer.stderr.trim())
+        };
+    }
+    let again = format!("when nothing uses it any more: docker network rm proxy && {create}");
+    match serde_json::from_str::<Network>(&answer.stdout) {
+        Ok(Network { driver, .. }) if driver != "overlay" => {
+            Check::broken(WHAT, format!("its driver is {driver}, and must be overlay"))
+                .advise(again)
+        }
+        Ok(Network {
+            attachable: false, ..
+        }) => {
+            Check::broken(WHAT, "not attachable: the edge's container can't join it").advise(again)
+        }
+        Ok(_) => Check::there(WHAT, "overlay, attachable"),
+        Err(error) => Check::broken(WHAT, format!("docker's answer can't be read: {error}")),
     }
 }
 
-pub fn inodes(host: &dyn Host) -> Check {
-    const WHAT: &str = "inodes";
-    let (root, space) = match docker_space(host, WHAT) {
-        Ok(found) => found,
-        Err(check) => return *check,
-    };
-    if space.inodes == 0 {
-        return Check::there(WHAT, "not counted by this file system");
+/// The same for a server's own proxy, which came before: an empty network in its place would only
+/// hide that it is not there.
+pub fn servers_proxy(host: &dyn Host) -> Check {
+    let check = proxy(host);
+    if check.fix.is_empty() {
+        return check;
     }
-    let percent = space.free_inodes * 100 / space.inodes;
-    let fact = format!("{} ({percent} %) free at {root}", space.free_inodes);
-    if percent < LEAST_FREE_PERCENT {
-        Check::broken(
-            WHAT,
-            format!("nearly used up: {fact}; at least 5 % are needed"),
-        )
-        .advise(
-            "see what uses them: docker system df; remove what nothing uses: docker image prune",
-        )
-    } else {
-        Check::there(WHAT, fact)
-    }
+    check
+        .fix([])
+        .advise("deploy the server's Traefik, as docs/operate.md says, which joins this network")
 }
 
-/// Docker's root and its room. An engine on another machine has a root that is not here.
-fn docker_space(
-    host: &dyn Host,
-    what: &'static str,
-) -> Result<(String, super::host::Space), Box<Check>> {
-    let root = match info(host) {
-        Ok(info) => info.docker_root_dir,
-        // Before Docker is installed its root will be where packages put it.
-        Err(_) => "/var/lib".to_owned(),
-    };
-    match host.space(&root) {
-        Some(space) => Ok((root, space)),
-        None => Err(Box::new(
-            Check::broken(
-                what,
-                format!("{root} is not on this machine, or can't be looked at"),
-            )
-            .wanted(),
-        )),
-    }
-}
-
-pub(super) fn unanswered(what: &'static str) -> Check {
+fn unanswered(what: &'static str) -> Check {
     Check::unknown(what, "known once Docker answers")
 }

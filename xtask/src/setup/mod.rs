@@ -3,9 +3,9 @@
 //! Invariants: every step is printed before it is done; a machine that is fit is left alone; what
 //! somebody else made (a swarm, a network, a running engine) is never removed or replaced.
 
+mod disk;
 mod docker;
 mod host;
-mod network;
 mod site;
 mod step;
 #[cfg(test)]
@@ -134,24 +134,24 @@ impl Check {
 type Probe = fn(&dyn Host) -> Check;
 
 /// What a run needs, in the order in which it can be mended.
-const fn probes_with(network_proxy: Probe) -> [Probe; 10] {
+const fn probes_with(network: Probe) -> [Probe; 10] {
     [
         docker::account,
         docker::package,
         docker::daemon,
         docker::swarm,
-        network_proxy,
-        docker::disk,
-        docker::inodes,
+        network,
+        disk::disk,
+        disk::inodes,
         tools::git,
         tools::nextest,
         tools::mmdebstrap,
     ]
 }
 
-const PROBES: [Probe; 10] = probes_with(network::made_here);
+const PROBES: [Probe; 10] = probes_with(docker::proxy);
 /// Where the server has a proxy of its own: whoever deploys that makes its network.
-const PROBES_OF_A_SERVER: [Probe; 10] = probes_with(network::of_a_server);
+const PROBES_OF_A_SERVER: [Probe; 10] = probes_with(docker::servers_proxy);
 
 fn probes(site: &Site) -> &'static [Probe] {
     match site.proxy {

@@ -8,10 +8,12 @@ use std::time::Duration;
 use crate::fault::Fault;
 use crate::recipe::StackName;
 use crate::swarm::{self, ExecOutput, Swarm};
+use crate::wait::{Probe, Unwatched, wait_until};
 
 /// By it abra finds the bot.
 const LABEL: &str = "coop-cloud.backupbot.enabled=true";
 const WITHIN: Duration = Duration::from_secs(120);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The recipe hands the password over as a secret.
 const RESTIC: &str = "if [ -z \"$RESTIC_PASSWORD$RESTIC_PASSWORD_FILE\" ]; then \
     export RESTIC_PASSWORD_FILE=/run/secrets/restic_password; fi; exec restic \"$@\"";
@@ -59,7 +61,16 @@ async fn snapshots(swarm: &Swarm, bot: &str, stack: &StackName) -> Result<Vec<St
 async fn restic(swarm: &Swarm, bot: &str, words: &[&str]) -> Result<ExecOutput, Fault> {
     let command = ["/bin/sh", "-c", RESTIC, "restic"].iter().chain(words);
     let command: Vec<String> = command.map(|word| (*word).to_owned()).collect();
-    let said = swarm::exec_in(swarm, bot, &command, WITHIN).await?;
+    // Whoever backs up at this moment has the repository for a while.
+    let subject = "the backup bot's repository, which somebody has locked";
+    let ask = async || match swarm::exec_in(swarm, bot, &command, WITHIN).await {
+        Ok(said) if said.code != 0 && said.stderr.contains("already locked") => {
+            Probe::NotYet("locked".to_owned())
+        }
+        done => Probe::Ready(done),
+    };
+    let said = wait_until(subject, WITHIN, LOOK_EVERY, &Unwatched, ask).await;
+    let said = said.map_err(|error| Fault::infra(error.to_string()))??;
     if said.code == 0 {
         return Ok(said);
     }

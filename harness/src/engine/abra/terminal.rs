@@ -51,6 +51,7 @@ pub async fn run(
     let mut heard = Heard::default();
     let talk = async {
         loop {
+            // tidy: sleep: raced against the program's end and its words, below a deadline
             let quiet = tokio::time::sleep(QUESTION_STANDS);
             tokio::select! {
                 status = child.wait() => {

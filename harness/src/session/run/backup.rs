@@ -4,6 +4,7 @@ use results::event::EventKind;
 use results::{Cause, Outcome, Tier};
 use serde_json::json;
 
+use super::twice::twice;
 use super::{Operation, Run, Stop, facts};
 use crate::data::{self, Seeded};
 use crate::engine::{Backup, Deployment};
@@ -63,7 +64,8 @@ impl<G: Generic> Run<'_, G> {
             // A dump is taken from a stack at rest.
             self.come_to_rest(deployment).await?;
             let at_rest = self.converged.borrow().clone();
-            let made = prepared.engine.backup(&prepared.app, deployment).await;
+            let backup = || prepared.engine.backup(&prepared.app, deployment);
+            let made = twice(self.journal(), Tier::Backup, "the backup", backup).await;
             if !matches!(made, Ok(_) | Err(Fault::Recipe(_))) {
                 return Ok(made?);
             }
@@ -130,10 +132,11 @@ impl<G: Generic> Run<'_, G> {
         }
         point::reach(Point::Restore).await;
         let prepared = self.prepared()?;
-        prepared
-            .engine
-            .restore(&prepared.app, &deployment, &made.snapshot)
-            .await?;
+        let restore = || {
+            let engine = &prepared.engine;
+            engine.restore(&prepared.app, &deployment, &made.snapshot)
+        };
+        twice(self.journal(), Tier::Restore, "the restore", restore).await?;
         self.come_to_rest(&deployment).await?;
         for note in data::after_restore(&volumes, &mut markers).await? {
             self.journal().note(Some(Tier::Restore), note);
