@@ -22,6 +22,7 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::Args;
 use harness::fault::Fault;
+use harness::site::Site;
 
 use self::play::Played;
 use self::stage::{Bystander, Stage};
@@ -75,7 +76,7 @@ impl Chaos {
             cells.iter().for_each(|cell| println!("{}", cell.name));
             return Ok(exit::PASS);
         }
-        setup::setup(Ask::from_environment(self.yes))?;
+        setup::setup(&Site::default(), Ask::from_environment(self.yes))?;
         let stage = Stage::new(SPARE_SLOTS)?;
         stage.build()?;
         let began = Instant::now();

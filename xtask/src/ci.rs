@@ -106,7 +106,7 @@ impl Ci {
             return Ok(exit::of_verdict(record.verdict));
         }
         preflight::request(&plan.request, &plan.site, &plan.paths)?;
-        setup::setup(Ask::from_environment(self.yes))?;
+        setup::setup(&plan.site, Ask::from_environment(self.yes))?;
         let source = preflight::source(&plan.request, &plan.site, &plan.paths.state);
         crate::block_on(source)?;
         create_run_dir(&plan)?;

@@ -5,6 +5,7 @@ mod engine;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use harness::site::Site;
 
 use crate::exit;
 use crate::setup::{self, Ask, Check, ThisHost, Weight};
@@ -22,8 +23,8 @@ pub struct Doctor {
     /// Try an engine against what cc-ci expects of it
     #[arg(long, conflicts_with = "fix")]
     engine: Option<Engine>,
-    /// The site whose zone and abra are used
-    #[arg(long, value_name = "FILE", requires = "engine")]
+    /// The site whose abra and proxy are looked at, too
+    #[arg(long, value_name = "FILE")]
     site: Option<PathBuf>,
 }
 
@@ -38,10 +39,15 @@ impl Doctor {
         if let Some(engine) = self.engine {
             return engine::run(engine, self.site.as_deref());
         }
+        let site = match &self.site {
+            Some(file) => Site::read(file)?,
+            None => Site::default(),
+        };
         if self.fix {
-            setup::setup(Ask::from_environment(self.yes))?;
+            setup::setup(&site, Ask::from_environment(self.yes))?;
         }
-        let checks = setup::inspect(&ThisHost);
+        let mut checks = setup::inspect(&ThisHost, &site);
+        checks.extend(crate::block_on(setup::inspect_site(&site)));
         println!("{}", table(&checks, Colour::of_stdout()));
         Ok(code(&checks))
     }

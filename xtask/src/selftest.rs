@@ -25,6 +25,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use fixtures::known_bad::{self, Case};
 use harness::fault::Fault;
+use harness::site::Site;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -65,11 +66,11 @@ pub struct Selftest {
 impl Selftest {
     pub fn run(self) -> Result<u8> {
         if self.abra {
-            setup::setup(Ask::from_environment(self.yes))?;
+            setup::setup(&Site::default(), Ask::from_environment(self.yes))?;
             return abra::run(self.quick, &self.only, &self.place()?);
         }
         let cases = self.cases()?;
-        setup::setup(Ask::from_environment(self.yes))?;
+        setup::setup(&Site::default(), Ask::from_environment(self.yes))?;
         for image in IMAGES {
             fixtures::images::ensure(image, &mut |line| eprintln!("{line}"))?;
         }

@@ -11,6 +11,7 @@ use std::process::{Command, ExitStatus};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use harness::site::Site;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::setup::{self, Ask};
@@ -32,7 +33,7 @@ pub struct Test {
 
 impl Test {
     pub fn run(self) -> Result<u8> {
-        setup::setup(Ask::from_environment(self.yes))?;
+        setup::setup(&Site::default(), Ask::from_environment(self.yes))?;
         let marker = leftovers::Marker::new();
         let mut nextest = self.nextest.clone();
         if nextest.is_empty() {

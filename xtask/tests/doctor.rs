@@ -1,4 +1,4 @@
-//! `doctor --engine` as a process: its codes, and what it leaves.
+//! `doctor` with a site or an engine as a process: its codes, and what it leaves.
 
 #![expect(clippy::unwrap_used, reason = "what a helper can't do ends the test")]
 
@@ -23,6 +23,24 @@ fn doctor(dir: &Path, program: &Path) -> Output {
         .env("CCCI_STATE_DIR", dir)
         .output()
         .unwrap()
+}
+
+#[test]
+fn a_site_whose_proxy_is_down_is_not_fit() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = dir.path().join("site.toml");
+    let text = "[proxy]\nkind = \"traefik\"\naddress = \"127.0.0.1:1\"\n";
+    fs::write(&site, text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["doctor", "--site"])
+        .arg(&site)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let row = "the site's proxy at 127.0.0.1:1 does not serve the zone ci.test: ";
+    let broken = |line: &str| line.starts_with("broken ") && line.contains(row);
+    assert!(said.lines().any(broken), "{said}");
 }
 
 #[test]

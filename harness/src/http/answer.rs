@@ -98,7 +98,8 @@ pub struct Answer {
     pub body: Bytes,
     /// DER of the certificate that the peer showed; none without TLS.
     pub certificate: Option<Vec<u8>>,
-    /// The mark of the local proxy's own pages, `<kind>: <reason>`: not the app's answer.
+    /// What the proxy's own page says, where it is not the app's answer: the mark of the local one,
+    /// `<kind>: <reason>`, or that a server's has no route.
     pub edge_page: Option<String>,
     pub elapsed: Duration,
     /// The request's headers.
@@ -133,16 +134,25 @@ impl Answer {
         if self.edge_page.is_none() && expected.contains(&self.status.as_u16()) {
             return Ok(self);
         }
-        let edge = self.edge_page.as_ref();
+        let edge = match &self.edge_page {
+            None => String::new(),
+            Some(reason) => format!(" by {}, not by the app ({reason})", self.proxy()),
+        };
         Err(HttpError::Status {
             what: self.what(),
             expected: any_of(expected),
             got: self.status,
-            edge: edge.map_or_else(String::new, |reason| {
-                format!(" by cc-ci's proxy, not by the app ({reason})")
-            }),
+            edge,
             body: self.beginning(SHOWN),
         })
+    }
+
+    /// Whose page it is, if it is not the app's.
+    pub(super) fn proxy(&self) -> &'static str {
+        match self.headers.contains_key(MARK) {
+            true => "cc-ci's proxy",
+            false => "the proxy",
+        }
     }
 
     pub(super) fn what(&self) -> String {
@@ -219,12 +229,51 @@ pub(super) fn unsent(method: &Method, url: &Url, source: reqwest::Error) -> Http
     }
 }
 
+/// How the pages are known that a proxy made itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OwnPages {
+    /// The URL is not in the zone: no proxy of the site is asked.
+    None,
+    /// By the mark of cc-ci's own.
+    Marked,
+    /// By the one page that Traefik has.
+    Traefik,
+}
+
+impl OwnPages {
+    fn reason(self, response: &reqwest::Response, body: &[u8]) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::Marked => {
+                let mark = response.headers().get(MARK)?;
+                Some(String::from_utf8_lossy(mark.as_bytes()).into_owned())
+            }
+            Self::Traefik => is_bare_404(response, body).then(|| {
+                let host = response.url().host_str().unwrap_or_default();
+                format!("the proxy has no route for {host}")
+            }),
+        }
+    }
+}
+
+/// Traefik's answer for what it does not know (yet). It names no server; an app written in Go may
+/// answer just the same, and is not told apart.
+fn is_bare_404(response: &reqwest::Response, body: &[u8]) -> bool {
+    let header = |name| {
+        let value = response.headers().get(name)?;
+        value.to_str().ok()
+    };
+    response.status() == StatusCode::NOT_FOUND
+        && header("server").is_none()
+        && header("content-type").is_some_and(|kind| kind.starts_with("text/plain"))
+        && body == b"404 page not found\n"
+}
+
 /// What is known before the answer comes.
 pub(super) struct Asked {
     pub method: Method,
     pub headers: HeaderMap,
-    /// Whether the local proxy answers.
-    pub by_edge: bool,
+    pub own_pages: OwnPages,
     pub longest_body: usize,
     pub started: Instant,
     pub redactor: Redactor,
@@ -256,14 +305,15 @@ pub(super) async fn read(
         .get::<reqwest::tls::TlsInfo>()
         .and_then(|info| info.peer_certificate())
         .map(<[u8]>::to_vec);
-    let mark = response.headers().get(MARK).filter(|_| asked.by_edge);
+    let body = body.freeze();
+    let edge_page = asked.own_pages.reason(&response, &body);
     Ok(Answer {
         method: method.clone(),
         status: response.status(),
         version: response.version(),
-        edge_page: mark.map(|mark| String::from_utf8_lossy(mark.as_bytes()).into_owned()),
+        edge_page,
         headers: response.headers().clone(),
-        body: body.freeze(),
+        body,
         certificate,
         elapsed: asked.started.elapsed(),
         asked: asked.headers.clone(),

@@ -4,6 +4,7 @@
 //! followed; no proxy of the environment is used; the user agent never has "bot" in it.
 
 mod answer;
+pub mod certificate;
 mod exchange;
 mod ready;
 mod redirects;
@@ -17,8 +18,8 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Method, RequestBuilder};
 use serde::Serialize;
 
-use answer::Asked;
 pub use answer::{Answer, HttpError};
+use answer::{Asked, OwnPages};
 pub use ready::{connects, retry_server_errors};
 
 use crate::recipe::AppDomain;
@@ -155,14 +156,16 @@ impl Client {
         let (client, request) = request.build_split();
         let request = request.map_err(HttpError::Request)?;
         let (method, url) = (request.method().clone(), request.url().clone());
-        let by_edge = self.spec.edge.is_some()
-            && url
-                .host_str()
-                .is_some_and(|host| in_zone(&self.spec.zone, host));
+        let in_zone = |host: &str| in_zone(&self.spec.zone, host);
+        let own_pages = match url.host_str().is_some_and(in_zone) {
+            false => OwnPages::None,
+            true if self.spec.marked => OwnPages::Marked,
+            true => OwnPages::Traefik,
+        };
         let asked = Asked {
             method: method.clone(),
             headers: request.headers().clone(),
-            by_edge,
+            own_pages,
             longest_body: self.longest_body,
             started: Instant::now(),
             redactor: self.redactor.now(),
@@ -185,6 +188,19 @@ impl Client {
             Err(error) => format!("{method} {}\n{error}", answer::shown(&url)),
         });
         answer
+    }
+
+    /// The certificate that is shown for a URL, trusted or not, as DER: to say what is wrong with it.
+    pub async fn shown_certificate(&self, url: &str) -> Result<Option<Vec<u8>>, HttpError> {
+        let any = builder(&self.spec)?
+            .tls_danger_accept_invalid_certs(true)
+            .build()
+            .map_err(HttpError::Client)?;
+        let client = Self {
+            inner: any,
+            ..self.clone()
+        };
+        Ok(client.get(url).await?.certificate)
     }
 
     /// What was asked and answered last, oldest first: for evidence.

@@ -47,24 +47,12 @@ impl Client {
             Ok(answer) => match &answer.edge_page {
                 Some(mark) if Page::lasts(mark) => Probe::Never(status(&answer)),
                 Some(_) => Probe::NotYet(status(&answer)),
-                None if self.is_proxy_page(&answer) => {
-                    Probe::NotYet("404, the proxy's own page".to_owned())
-                }
                 None if ok.contains(&answer.status.as_u16()) => Probe::Ready(answer),
                 None => Probe::NotYet(format!("{}, not {wanted}", status(&answer))),
             },
         };
         let subject = format!("an answer of {url}");
         Ok(wait_until(&subject, deadline, PAUSE, progress, probe).await?)
-    }
-
-    /// Whether this is the page of a proxy that marks nothing: production's Traefik answers so for
-    /// a host that it does not know (yet).
-    fn is_proxy_page(&self, answer: &Answer) -> bool {
-        !self.spec.marked
-            && answer.status.as_u16() == 404
-            && answer.header("server").is_none()
-            && answer.body.as_ref() == b"404 page not found\n"
     }
 }
 
@@ -120,7 +108,7 @@ pub async fn connects(
 
 fn status(answer: &Answer) -> String {
     match &answer.edge_page {
-        Some(mark) => format!("{}, cc-ci's proxy: {mark}", answer.status),
+        Some(reason) => format!("{}, {}: {reason}", answer.status, answer.proxy()),
         None => answer.status.to_string(),
     }
 }

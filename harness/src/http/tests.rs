@@ -122,6 +122,76 @@ async fn the_proxys_own_page_is_never_the_expected_answer() {
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
+/// As Traefik writes it, to the byte.
+fn bare_404(headers: &str) -> String {
+    let headers = format!(
+        "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n{headers}"
+    );
+    answer("404 Not Found", &headers, "404 page not found\n")
+}
+
+fn traefik(address: SocketAddr) -> Client {
+    Client::new(ClientSpec {
+        zone: "ci.test".parse().unwrap(),
+        edge: Some(address),
+        marked: false,
+        roots: Roots::System,
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn traefiks_bare_404_is_not_the_apps_even_where_404_is_expected() {
+    let url = "http://a.ci.test/";
+    let (address, _) = server(vec![bare_404("")]).await;
+    let client = traefik(address);
+    let seen = client.get(url).await.unwrap();
+    insta::assert_snapshot!(seen.expect_status(404).unwrap_err(), @r"
+    GET http://a.ci.test/: expected status 404, got 404 Not Found by the proxy, not by the app (the proxy has no route for a.ci.test)
+    404 page not found
+    ");
+    // It may come to know the app yet.
+    let (address, asked) =
+        server(vec![bare_404(""), answer("404 Not Found", "", "the app's")]).await;
+    let seen = traefik(address)
+        .answers(url, &[404], SHORT, &Unwatched)
+        .await;
+    assert_eq!(seen.unwrap().text(), "the app's");
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    let brief = Duration::from_millis(500);
+    let lost = client.answers(url, &[404], brief, &Unwatched).await;
+    insta::assert_snapshot!(lost.unwrap_err(), @"an answer of http://a.ci.test/: not within 0.5 s (404 Not Found, the proxy: the proxy has no route for a.ci.test)");
+}
+
+#[tokio::test]
+async fn a_404_that_is_not_just_traefiks_is_the_apps() {
+    for page in [
+        bare_404("Server: nginx\r\n"),
+        answer(
+            "404 Not Found",
+            "Content-Type: text/html\r\n",
+            "404 page not found\n",
+        ),
+        answer(
+            "404 Not Found",
+            "Content-Type: text/plain\r\n",
+            "404 page not found",
+        ),
+    ] {
+        let (address, _) = server(vec![page]).await;
+        let seen = traefik(address).get("http://a.ci.test/").await.unwrap();
+        assert_eq!(seen.edge_page, None);
+    }
+    // cc-ci's own proxy marks its pages, and an app behind another can't.
+    let (address, _) = server(vec![bare_404("")]).await;
+    let seen = client(address).get("http://a.ci.test/").await.unwrap();
+    assert_eq!(seen.edge_page, None);
+    let marked = answer("200 OK", "X-Cc-Ci-Edge: timeout: x\r\n", "");
+    let (address, _) = server(vec![marked]).await;
+    let seen = traefik(address).get("http://a.ci.test/").await.unwrap();
+    assert_eq!(seen.edge_page, None);
+}
+
 #[tokio::test]
 async fn a_mark_from_outside_the_zone_is_only_a_header() {
     let marked = answer("200 OK", "X-Cc-Ci-Edge: timeout: x\r\n", "");

@@ -157,7 +157,7 @@ impl Default for Site {
             zone: "ci.test".parse().expect("the local zone is a domain"),
             engine: EngineKind::Stack,
             abra: AbraSite::default(),
-            proxy: Proxy::Edge,
+            proxy: Proxy::Edge {},
             catalogue: Catalogue::BuiltIn,
             token: Vec::new(),
             limits: Limits::default(),
@@ -220,6 +220,9 @@ impl Site {
                 path.display()
             )));
         }
+        site.proxy
+            .check()
+            .map_err(|fault| fault.context(format!("site file {}", path.display())))?;
         Ok(site)
     }
 }
@@ -293,6 +296,23 @@ mod tests {
     #[case::key(
         "[proxy]\nkind = \"traefik\"\nadress = \"x\"\n",
         "unknown field `adress`"
+    )]
+    #[case::edge(
+        "[proxy]\nkind = \"edge\"\naddress = \"127.0.0.1:443\"\n",
+        "unknown field `address`"
+    )]
+    #[case::no_kind("[proxy]\naddress = \"127.0.0.1:443\"\n", "missing field `kind`")]
+    #[case::relative_roots(
+        "[proxy]\nkind = \"traefik\"\nroots = \"ca.pem\"\n",
+        "`ca.pem`: \"system\", or the whole path of a PEM file"
+    )]
+    #[case::no_roots(
+        "[proxy]\nkind = \"traefik\"\nroots = \"/nowhere/ca.pem\"\n",
+        "proxy.roots: /nowhere/ca.pem: No such file"
+    )]
+    #[case::empty_roots(
+        "[proxy]\nkind = \"traefik\"\nroots = \"/dev/null\"\n",
+        "proxy.roots: the file of trusted certificates holds none"
     )]
     #[case::server("[abra]\nserver = \"../x\"\n", "`../x` is no server of abra's")]
     #[case::engine("engine = \"compose\"\n", "unknown variant `compose`")]

@@ -167,7 +167,7 @@ impl App {
         ))
     }
 
-    /// Fingerprint of the certificate that the site has for its zone.
+    /// Fingerprint of the certificate that the site has for its zone; none: only its own proxy knows.
     pub fn site_certificate(&self) -> Result<Option<String>, Fault> {
         if !self.view.marked {
             return Ok(None);

@@ -32,7 +32,7 @@ pub fn run(engine: Engine, site: Option<&Path>) -> anyhow::Result<u8> {
         EngineKind::Stack => None,
         EngineKind::Abra => Some(crate::block_on(Program::find(&site.abra))?),
     };
-    let checks = setup::inspect(&ThisHost);
+    let checks = setup::inspect(&ThisHost, &site);
     if code(&checks) != exit::PASS {
         println!("{}", table(&checks, Colour::of_stdout()));
         return Ok(exit::INFRA);

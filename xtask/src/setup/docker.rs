@@ -341,6 +341,18 @@ pub fn proxy(host: &dyn Host) -> Check {
     }
 }
 
+/// The same for a server's own proxy, which came before: an empty network in its place would only
+/// hide that it is not there.
+pub fn servers_proxy(host: &dyn Host) -> Check {
+    let check = proxy(host);
+    if check.fix.is_empty() {
+        return check;
+    }
+    check
+        .fix([])
+        .advise("deploy the server's Traefik, as docs/operate.md says, which joins this network")
+}
+
 fn unanswered(what: &'static str) -> Check {
     Check::unknown(what, "known once Docker answers")
 }

@@ -6,6 +6,7 @@
 mod disk;
 mod docker;
 mod host;
+mod site;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -14,8 +15,10 @@ mod tools;
 use std::io::{BufRead, IsTerminal as _, Write};
 
 use harness::fault::Fault;
+use harness::site::{Proxy, Site};
 
 pub use host::{Host, ThisHost, tail};
+pub use site::inspect as inspect_site;
 pub use step::{Step, joined};
 use tools::{DENY, FUZZ};
 
@@ -131,22 +134,35 @@ impl Check {
 type Probe = fn(&dyn Host) -> Check;
 
 /// What a run needs, in the order in which it can be mended.
-const PROBES: [Probe; 10] = [
-    docker::account,
-    docker::package,
-    docker::daemon,
-    docker::swarm,
-    docker::proxy,
-    disk::disk,
-    disk::inodes,
-    tools::git,
-    tools::nextest,
-    tools::mmdebstrap,
-];
+const fn probes_with(network: Probe) -> [Probe; 10] {
+    [
+        docker::account,
+        docker::package,
+        docker::daemon,
+        docker::swarm,
+        network,
+        disk::disk,
+        disk::inodes,
+        tools::git,
+        tools::nextest,
+        tools::mmdebstrap,
+    ]
+}
 
-/// How every thing that a run needs stands.
-pub fn inspect(host: &dyn Host) -> Vec<Check> {
-    PROBES.iter().map(|probe| probe(host)).collect()
+const PROBES: [Probe; 10] = probes_with(docker::proxy);
+/// Where the server has a proxy of its own: whoever deploys that makes its network.
+const PROBES_OF_A_SERVER: [Probe; 10] = probes_with(docker::servers_proxy);
+
+fn probes(site: &Site) -> &'static [Probe] {
+    match site.proxy {
+        Proxy::Edge {} => &PROBES,
+        Proxy::Traefik { .. } => &PROBES_OF_A_SERVER,
+    }
+}
+
+/// How every thing that a run at this site needs stands.
+pub fn inspect(host: &dyn Host, site: &Site) -> Vec<Check> {
+    probes(site).iter().map(|probe| probe(host)).collect()
 }
 
 /// Whether steps may be done.
@@ -177,11 +193,11 @@ impl Ask {
     }
 }
 
-/// Sets this machine up for a run.
-pub fn setup(ask: Ask) -> Result<(), Fault> {
+/// Sets this machine up for a run at this site.
+pub fn setup(site: &Site, ask: Ask) -> Result<(), Fault> {
     mend(
         &ThisHost,
-        &PROBES,
+        probes(site),
         ask,
         &mut std::io::stdin().lock(),
         &mut std::io::stderr(),

@@ -229,6 +229,32 @@ fn a_proxy_network_of_another_kind_is_not_replaced(#[case] network: &str, #[case
     assert!(text.contains(fact), "{text}");
 }
 
+#[test]
+fn the_network_of_a_servers_proxy_is_not_made_here() {
+    let absent = refused("Error response from daemon: network proxy not found");
+    let host = Fake {
+        machine: RefCell::new(fit().with(PROXY, absent)),
+        performed: RefCell::default(),
+    };
+    let mut out = Vec::new();
+    let yes = Ask::Agreed;
+    let result = mend(
+        &host,
+        &PROBES_OF_A_SERVER,
+        yes,
+        &mut "".as_bytes(),
+        &mut out,
+    );
+    let Err(Fault::Infra(text)) = result else {
+        panic!("{result:?}")
+    };
+    assert!(host.performed.into_inner().is_empty());
+    insta::assert_snapshot!(text, @"
+    network proxy is missing: not there
+      deploy the server's Traefik, as docs/operate.md says, which joins this network
+    ");
+}
+
 #[rstest]
 #[case::bytes(Space { free_bytes: 4 << 30, ..fit().space })]
 #[case::percent(Space { bytes: 1000 << 30, free_bytes: 40 << 30, ..fit().space })]

@@ -23,7 +23,7 @@ impl<G: Generic> Run<'_, G> {
             .map_err(|error| Fault::infra(format!("{}: {error}", path.display())))?;
         let env = EnvFile::parse(&text)
             .map_err(|error| Fault::recipe(format!("the app's .env after the hook: {error}")))?;
-        self.shared.know_secrets(given_secrets(&env, sample))?;
+        self.know_given_secrets(&env, sample)?;
         if let Some(prepared) = &mut self.prepared {
             if let Some(key) = changed(&prepared.env, &env) {
                 return Err(Fault::recipe(format!(
@@ -36,17 +36,22 @@ impl<G: Generic> Run<'_, G> {
         Ok(())
     }
 
-    /// What a hook put into the environment under a secret's name, before anything that it printed
-    /// is kept. What can't be read is refused by [`Self::read_env`].
-    pub(super) fn know_given_secrets(&self) -> Result<(), Fault> {
+    /// Knows the secrets that the hook has just left, before anything that it printed is kept. What
+    /// can't be read is refused by [`Self::read_env`].
+    pub(super) fn know_secrets_of_the_hook(&self) -> Result<(), Fault> {
         let prepared = self.prepared()?;
         let first = prepared.base.as_ref().unwrap_or(&prepared.head);
         let sample = new_env(&first.tree, prepared.app.domain.as_str(), &[])?;
         let text = std::fs::read_to_string(self.paths.env_file()).unwrap_or_default();
         match EnvFile::parse(&text) {
-            Ok(env) => self.shared.know_secrets(given_secrets(&env, &sample)),
+            Ok(env) => self.know_given_secrets(&env, &sample),
             Err(_) => Ok(()),
         }
+    }
+
+    /// What was put into the environment under a secret's name is redacted from here on.
+    fn know_given_secrets(&self, env: &EnvFile, sample: &EnvFile) -> Result<(), Fault> {
+        self.shared.know_secrets(given_secrets(env, sample))
     }
 
     /// Variables that head needs and base did not have.

@@ -269,7 +269,7 @@ impl<'a, G: Generic> Run<'a, G> {
                 return Ok(());
             };
         if hook == Hook::Install {
-            self.know_given_secrets()?;
+            self.know_secrets_of_the_hook()?;
         }
         match printed {
             Printed::Log(text) if text.is_empty() => {}

@@ -244,7 +244,7 @@ impl<G: Generic> Run<'_, G> {
             live: None,
             head_tree: head.tree.clone(),
             edge: site.proxy.address(),
-            marked: site.proxy == Proxy::Edge,
+            marked: site.proxy == Proxy::Edge {},
             authority,
             run_dir: self.paths.run.clone(),
             private_dir: self.paths.private.clone(),

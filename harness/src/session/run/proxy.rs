@@ -17,9 +17,6 @@ use crate::session::janitor;
 use crate::site::{Proxy, Site};
 use crate::suite::Generic;
 
-/// A name of the zone that no app has: run apps are named by four letters and six digits.
-const NOBODY: &str = "cc-ci-nobody";
-
 /// What is known of the way to the app before its first deploy.
 pub struct Access {
     /// None: the site's own proxy serves it.
@@ -54,7 +51,7 @@ impl<G: Generic> Run<'_, G> {
             let client = http::Client::new(http::ClientSpec {
                 zone: site.zone.clone(),
                 edge: site.proxy.address(),
-                marked: site.proxy == Proxy::Edge,
+                marked: site.proxy == Proxy::Edge {},
                 roots,
             })?;
             Ok::<_, Fault>(client.with_redactor(self.journal().redactor()))
@@ -84,27 +81,10 @@ impl<G: Generic> Run<'_, G> {
         })
     }
 
-    /// Whether the site's own proxy answers for the zone, with a certificate that is trusted: if it
-    /// does not, no app could be reached, and none is to blame.
+    /// Whether the site's own proxy serves the zone, if it has one.
     pub(super) async fn proxy_is_up(&self) -> Result<(), Stop> {
         let prepared = self.prepared()?;
-        let Proxy::Traefik { address, .. } = &prepared.site.proxy else {
-            return Ok(());
-        };
-        let url = format!("https://{NOBODY}.{}/", prepared.site.zone);
-        match prepared.http.get(&url).await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let at = match address {
-                    Some(address) => format!(" at {address}"),
-                    None => String::new(),
-                };
-                Err(Fault::infra(format!(
-                    "the site's proxy{at} does not serve the zone {}: {error}",
-                    prepared.site.zone
-                ))
-                .into())
-            }
-        }
+        let site = &prepared.site;
+        Ok(site.proxy.serves(&site.zone).await?)
     }
 }
