@@ -1,6 +1,7 @@
 //! One app from its making to its removal.
 
 use harness::fault::Fault;
+use harness::recipe::compose::Object;
 use harness::swarm::{self, LiveService};
 
 use crate::Part;
@@ -63,6 +64,13 @@ pub async fn without_overlay(subject: &Subject<'_>, rows: &mut Rows<'_>) -> Resu
     let app = App::new(subject, "plain")?;
     rows.follow(&app.dir.join(harness::engine::abra::LOG));
     rows.row(
+        "outside",
+        &[],
+        "A file outside the recipe, which anybody could name in it, is not deployed.",
+        outside(subject, &app),
+    )
+    .await;
+    rows.row(
         "plain",
         &[],
         "Where nothing is added to the recipe's files, a version is labelled as such, and head \
@@ -71,6 +79,19 @@ pub async fn without_overlay(subject: &Subject<'_>, rows: &mut Rows<'_>) -> Resu
     )
     .await;
     app.end().await
+}
+
+async fn outside(subject: &Subject<'_>, app: &App<'_>) -> Seen {
+    let mut what = app.deployment(&subject.recipe.head)?;
+    let leak = Object {
+        file: Some("/etc/hostname".to_owned()),
+        ..Object::default()
+    };
+    what.compose.configs.insert("leak".to_owned(), leak);
+    match app.engine.deploy(&app.spec, &what).await {
+        Err(Fault::Recipe(said)) => Ok(said),
+        other => Err(Miss::Differs(format!("{other:?}"))),
+    }
 }
 
 async fn plain(subject: &Subject<'_>, app: &App<'_>) -> Seen {

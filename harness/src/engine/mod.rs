@@ -5,6 +5,7 @@
 
 pub mod abra;
 mod child;
+mod inside;
 mod overlay;
 pub mod stack;
 

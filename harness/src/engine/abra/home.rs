@@ -101,7 +101,7 @@ impl Home {
     pub async fn check_out(&self, commit: &CommitSha) -> Result<(), Fault> {
         let clone = self.clone_dir();
         if !clone.is_dir() {
-            // A folder in the way of a clone that was cut off is removed with it.
+            // git itself removes what a clone that fails has made.
             let all = self
                 .git
                 .call(LOCAL)

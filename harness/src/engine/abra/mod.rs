@@ -30,6 +30,7 @@ use self::call::Call;
 use self::home::Home;
 use self::program::Place;
 pub use self::program::Program;
+use super::inside::stays_inside;
 use super::{
     AppSpec, Backup, Deployment, Engine, ExecOutput, LintSubject, Linted, SecretValue, stack,
 };
@@ -85,6 +86,7 @@ impl AbraEngine {
     /// The recipe at the deployment's commit, and the app's file for it. Whether an overlay of ours
     /// is in the checkout.
     async fn stage(&self, app: &AppSpec, what: &Deployment) -> Result<bool, Fault> {
+        stays_inside(what)?;
         self.home.check_out(&what.commit).await?;
         let dnsrr = self.swarm.needs_dnsrr();
         self.home.write_app(&app.domain, what, dnsrr)
@@ -274,7 +276,9 @@ impl Engine for AbraEngine {
         let undeployed = if live.is_empty() {
             Ok(())
         } else {
-            let undeploy = call::undeploy(&app.domain);
+            let mut undeploy = call::undeploy(&app.domain);
+            // One that hangs leaves time for what it did not do.
+            undeploy.deadline = undeploy.deadline.min(deadline / 2);
             let doing = format!("undeploying {}", app.stack);
             self.call(app, &undeploy, &doing).await.map(drop)
         };

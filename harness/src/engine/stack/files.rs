@@ -5,8 +5,9 @@
 //! ends up in the app. So nothing may lead out of the recipe's folder.
 
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use crate::engine::inside::{leads_inside, stays_inside};
 use crate::engine::overlay::{DEFAULT_VERSION, overlay, version_of};
 use crate::engine::{AppSpec, Deployment};
 use crate::fault::Fault;
@@ -76,46 +77,6 @@ pub fn prepare(
     Ok(Files { compose })
 }
 
-fn stays_inside(what: &Deployment) -> Result<(), Fault> {
-    let objects = [
-        ("config", &what.compose.configs),
-        ("secret", &what.compose.secrets),
-    ];
-    let of_objects = objects.iter().flat_map(|(kind, objects)| {
-        objects.iter().filter_map(move |(key, object)| {
-            let file = object.file.as_ref()?;
-            Some((format!("the {kind} {key}"), Path::new(file).to_owned()))
-        })
-    });
-    let of_files = what
-        .files
-        .iter()
-        .map(|file| ("COMPOSE_FILE".to_owned(), file.clone()));
-    for (who, file) in of_objects.chain(of_files) {
-        if !leads_inside(Path::new(""), &file) {
-            return Err(Fault::recipe(format!(
-                "{who} names `{}`, which is outside the recipe",
-                file.display()
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Whether `path`, seen from `folder` (itself relative to the recipe), stays in the recipe.
-fn leads_inside(folder: &Path, path: &Path) -> bool {
-    let mut depth = folder.components().count();
-    for component in path.components() {
-        match component {
-            Component::Normal(_) => depth += 1,
-            Component::CurDir => {}
-            Component::ParentDir if depth > 0 => depth -= 1,
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return false,
-        }
-    }
-    true
-}
-
 enum CopyError {
     Host(std::io::Error),
     Link(PathBuf),
@@ -175,7 +136,7 @@ mod tests {
     use super::*;
     use crate::engine::overlay::tests::{app, deployment};
     use crate::recipe::Compose;
-    use crate::recipe::compose::{Object, Service};
+    use crate::recipe::compose::Service;
 
     #[rstest::rstest]
     #[case::plain("services: {}\n", "version: \"3.8\"\nservices: {}\n")]
@@ -222,24 +183,6 @@ mod tests {
         assert!(!work.path().join("recipe/.git").exists());
         let source = fs::read_to_string(tree.path().join("compose.yml")).unwrap();
         assert_eq!(source, "services: {}\n");
-    }
-
-    #[rstest::rstest]
-    #[case("/etc/shadow")]
-    #[case("../../etc/shadow")]
-    #[case("conf/../../shadow")]
-    fn a_config_from_outside_the_recipe_is_refused(#[case] file: &str) {
-        let object = Object {
-            file: Some(file.to_owned()),
-            ..Object::default()
-        };
-        let what = deployment(Compose {
-            configs: [("c".to_owned(), object)].into(),
-            ..Compose::default()
-        });
-        let work = tempfile::tempdir().unwrap();
-        let fault = prepare(work.path(), &app(), &what, false).unwrap_err();
-        assert!(matches!(fault, Fault::Recipe(_)), "{fault:?}");
     }
 
     #[test]
