@@ -2,7 +2,7 @@
 //! every app of the zone by its name, with a certificate of an authority of its own.
 //!
 //! It knows nothing of labels: it takes the service `app` on port 80, as the recipe custom-html has
-//! it. A host that no app has gets Traefik's own bare 404.
+//! it. A host that no app has gets a 404, though not Traefik's to the byte: nginx names itself.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -73,8 +73,7 @@ fn configuration(zone: &AppDomain) -> String {
     let pattern = zone.as_str().replace('.', "\\.");
     let stack = zone.as_str().replace('.', "_");
     format!(
-        r#"server_tokens off;
-server {{
+        r#"server {{
     listen 443 ssl default_server;
     ssl_certificate /etc/nginx/conf.d/cert.pem;
     ssl_certificate_key /etc/nginx/conf.d/key.pem;
