@@ -122,13 +122,13 @@ async fn docker_a_suite_that_is_dropped_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn docker_the_abra_engine_does_what_an_engine_owes() {
+async fn docker_bot_the_abra_engine_does_what_an_engine_owes() {
     let _bot = bot("whole");
     all_hold(&with_abra(&[], Part::Whole).await, 34);
 }
 
 #[tokio::test]
-async fn docker_the_abra_engine_does_it_with_each_known_oddity_of_abra() {
+async fn docker_bot_the_abra_engine_does_it_with_each_known_oddity_of_abra() {
     let _bot = bot("odd");
     for fault in ODD {
         all_hold(&with_abra(&[fault], Part::Quick).await, 24);
@@ -136,7 +136,7 @@ async fn docker_the_abra_engine_does_it_with_each_known_oddity_of_abra() {
 }
 
 #[tokio::test]
-async fn docker_an_abra_that_does_less_is_named_by_its_row() {
+async fn docker_bot_an_abra_that_does_less_is_named_by_its_row() {
     let _bot = bot("less");
     let rows = with_abra(&["lint-finds", "backup-empty"], Part::Quick).await;
     assert_eq!(differ(&rows), ["lint", "backup"]);
@@ -147,13 +147,13 @@ async fn docker_an_abra_that_does_less_is_named_by_its_row() {
 }
 
 #[tokio::test]
-async fn docker_what_is_assumed_of_abra_is_so_of_the_stand_in() {
+async fn docker_bot_what_is_assumed_of_abra_is_so_of_the_stand_in() {
     let _bot = bot("assumed");
     all_hold(&assumed_with(&[]).await, 20);
 }
 
 #[tokio::test]
-async fn docker_an_abra_of_which_something_else_is_true_is_named_by_its_row() {
+async fn docker_bot_an_abra_of_which_something_else_is_true_is_named_by_its_row() {
     let _bot = bot("other");
     let faults = [
         "timeout-text=it took too long",

@@ -17,6 +17,13 @@ pub struct SourceError {
     shown: String,
 }
 
+impl SourceError {
+    /// What was given, without a password.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+}
+
 impl From<SourceError> for Fault {
     fn from(error: SourceError) -> Self {
         Self::usage(error.to_string())

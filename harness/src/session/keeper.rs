@@ -91,10 +91,7 @@ async fn session<G: Generic>(
     journal.emit(EventKind::RunStarted(Box::new(RunStarted {
         run_id: request.run_id.to_string(),
         recipe: request.recipe.to_string(),
-        source: request
-            .source
-            .clone()
-            .unwrap_or_else(|| "catalogue".to_owned()),
+        source: request.source_shown(),
         requested_ref: request.requested_ref.clone(),
         pr: request.pr,
         engine: site

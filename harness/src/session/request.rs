@@ -130,6 +130,17 @@ impl Request {
         self.tiers().contains(&tier)
     }
 
+    /// Where the recipe comes from, for the record: without a user and password in an address.
+    pub fn source_shown(&self) -> String {
+        let Some(source) = &self.source else {
+            return "catalogue".to_owned();
+        };
+        match Source::parse(source) {
+            Ok(source) => source.to_string(),
+            Err(error) => error.shown().to_owned(),
+        }
+    }
+
     /// Where the recipe comes from: what was asked for, else the site's catalogue. A built-in
     /// recipe is made a repository below `state`.
     pub fn source_at(&self, site: &Site, state: &Path) -> Result<Source, Fault> {

@@ -26,7 +26,7 @@ fn tags(container: &str) -> String {
 }
 
 #[tokio::test]
-async fn docker_snapshots_are_forgotten_once_nobody_works_in_the_repository() {
+async fn docker_bot_snapshots_are_forgotten_once_nobody_works_in_the_repository() {
     let name = format!("cc-ci-bot-test-{}", std::process::id());
     let bot = tokio::task::spawn_blocking(move || Bot::start(&name));
     let bot = bot.await.unwrap().unwrap();

@@ -131,6 +131,14 @@ fn an_unknown_recipe_is_told_the_nearest_names() {
 }
 
 #[test]
+fn a_password_in_an_address_is_not_in_the_record() {
+    let address = "https://me:s3cret@forge.test/a/b.git";
+    let (_state, plan) = plan(&["--recipe", "anything", "--source", address]);
+    let shown = plan.request.source_shown();
+    assert_eq!(shown, "https://forge.test/a/b.git");
+}
+
+#[test]
 fn with_a_source_any_name_goes() {
     let (_state, plan) = plan(&["--recipe", "anything", "--source", "https://forge.test/a"]);
     preflight::request(&plan.request, &plan.site, &plan.paths).unwrap();
