@@ -206,3 +206,130 @@ fn on_path(program: &Path) -> Option<PathBuf> {
 fn search(path: &OsStr, program: &Path) -> impl Iterator<Item = PathBuf> {
     std::env::split_paths(path).map(move |folder| folder.join(program))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::call;
+
+    /// A program that is a script.
+    fn program(dir: &Path, script: &str) -> AbraSite {
+        let path = dir.join("abra");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        AbraSite {
+            program: path,
+            ..AbraSite::default()
+        }
+    }
+
+    async fn found(script: &str) -> Result<Program, Fault> {
+        let dir = tempfile::tempdir().unwrap();
+        Program::find(&program(dir.path(), script)).await
+    }
+
+    #[tokio::test]
+    async fn a_version_that_is_not_known_is_driven_with_a_warning() {
+        let known = found("echo abra version 0.10.1-beta-1a2b3c4d")
+            .await
+            .unwrap();
+        assert_eq!(
+            (known.version().as_str(), known.warning()),
+            ("0.10.1", None)
+        );
+        for (said, version) in [
+            ("0.99.0-beta", "0.99.0"),
+            ("dev-1a2b3c4d", "`dev-1a2b3c4d`"),
+        ] {
+            let unknown = found(&format!("echo {said}")).await.unwrap();
+            assert_eq!(unknown.version(), version);
+            let warning = unknown.warning().unwrap_or_default();
+            assert!(
+                warning.contains(version) && warning.contains("doctor --engine abra"),
+                "{warning}"
+            );
+        }
+    }
+
+    #[rstest::rstest]
+    #[case::old("echo 0.8.1-beta", "is too old")]
+    #[case::broken(
+        "echo 'FATA no home' >&2; exit 1",
+        "asking abra for its version: no home"
+    )]
+    #[tokio::test]
+    async fn an_abra_that_will_not_do_is_named(#[case] script: &str, #[case] said: &str) {
+        let fault = found(script).await.unwrap_err();
+        assert!(matches!(fault, Fault::Infra(_)), "{fault:?}");
+        assert!(fault.to_string().contains(said), "{fault}");
+    }
+
+    #[tokio::test]
+    async fn no_abra_at_all_says_what_to_do() {
+        let site = AbraSite {
+            program: "no-such-abra".into(),
+            ..AbraSite::default()
+        };
+        let fault = Program::find(&site).await.unwrap_err();
+        insta::assert_snapshot!(fault, @"there is no `no-such-abra` on the path: this site deploys with abra; install it, or name it in the site file ([abra] program)");
+    }
+
+    /// The calls that a program of this kind was made, a line each, and what came of the last.
+    async fn calls(script: &str, call: &Call) -> (Vec<String>, Result<String, Fault>) {
+        let dir = tempfile::tempdir().unwrap();
+        let calls = dir.path().join("calls");
+        let script = format!(
+            "[ \"$1\" = --version ] && echo 0.10.1 && exit\necho \"$@\" >> {}\n{script}",
+            calls.display()
+        );
+        let program = Program::find(&program(dir.path(), &script)).await.unwrap();
+        let log = dir.path().join("log");
+        let at = Place {
+            home: dir.path(),
+            folder: dir.path(),
+            log: &log,
+            lock: None,
+        };
+        let came = program.call(call, &at, "testing").await;
+        let text = std::fs::read_to_string(&calls).unwrap();
+        let kept = std::fs::read_to_string(&log).unwrap();
+        let mode = log.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(
+            kept.matches("$ abra ").count(),
+            text.lines().count(),
+            "{kept}"
+        );
+        (text.lines().map(str::to_owned).collect(), came)
+    }
+
+    #[tokio::test]
+    async fn a_guard_that_is_not_known_is_left_out_and_nothing_else() {
+        let refuses = "case \"$*\" in *--chaos*) echo 'Error: unknown flag: --chaos' >&2; exit 1;; esac; echo done";
+        let domain = "a.ci.test".parse().unwrap();
+        let insert = call::secret_insert(&domain, "pw", "v1", Path::new("/f"));
+        let (made, came) = calls(refuses, &insert).await;
+        assert_eq!(came, Ok("done\n".to_owned()));
+        assert_eq!(
+            made,
+            [
+                "app secret insert --no-input --offline --chaos -f a.ci.test pw v1 /f",
+                "app secret insert --no-input --offline -f a.ci.test pw v1 /f",
+            ]
+        );
+        let (made, came) = calls(refuses, &call::deploy(&domain, None, false)).await;
+        assert_eq!(made.len(), 1, "{made:?}");
+        assert!(matches!(came, Err(Fault::Infra(_))), "{came:?}");
+    }
+
+    #[tokio::test]
+    async fn the_word_fata_is_a_failure_whatever_the_exit_code() {
+        let domain = "a.ci.test".parse().unwrap();
+        let deploy = call::deploy(&domain, None, false);
+        let (made, came) = calls("echo 'FATA lint errors: R011' >&2", &deploy).await;
+        assert_eq!(made.len(), 1);
+        assert_eq!(came, Err(Fault::recipe("testing: lint errors: R011")));
+    }
+}
