@@ -120,14 +120,14 @@ fn cases(quick: bool, only: &[String]) -> Result<Vec<Case>> {
     };
     let server = |through| with(RECIPES[0], &[], through);
     let mut cases = vec![server(Through::Proxy), server(Through::Nobody)];
+    if quick {
+        cases.push(with(RECIPES[0], &FAULTS, Through::Edge));
+        return Ok(cases);
+    }
     for recipe in RECIPES {
         cases.push(with(recipe, &[], Through::Edge));
         cases.extend(FAULTS.map(|fault| with(recipe, &[fault], Through::Edge)));
         cases.push(with(recipe, &FAULTS, Through::Edge));
-    }
-    if quick {
-        cases.push(with(RECIPES[0], &FAULTS, Through::Edge));
-        return Ok(cases);
     }
     if let Some(unknown) = only
         .iter()
@@ -296,4 +296,36 @@ fn table(ended: &[Ended], elapsed: Duration) -> String {
         elapsed.as_secs()
     );
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(quick: bool, only: &[&str]) -> Vec<String> {
+        let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
+        let cases = cases(quick, &only).unwrap();
+        cases.iter().map(Case::name).collect()
+    }
+
+    #[test]
+    fn the_quick_part_is_three_runs() {
+        let quick = [
+            "custom-html-on-a-server",
+            "custom-html-proxy-is-down",
+            "custom-html-all-faults",
+        ];
+        assert_eq!(names(true, &[]), quick);
+    }
+
+    #[test]
+    fn each_recipe_is_run_with_each_fault() {
+        let all = names(false, &[]);
+        assert_eq!(all.len(), 2 + RECIPES.len() * (FAULTS.len() + 2));
+        let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len());
+        assert_eq!(names(false, &["canary-prompts"]), ["canary-prompts"]);
+        let unknown = cases(false, &["canary-promts".to_owned()]);
+        assert!(unknown.is_err());
+    }
 }
