@@ -144,6 +144,9 @@ pub fn quick() -> Result<u8> {
         yes: false,
     };
     let known_bad = quick(false).run()?;
+    if known_bad == exit::CANCELLED {
+        return Ok(known_bad);
+    }
     let by_abra = quick(true).run()?;
     Ok(if known_bad == exit::PASS {
         by_abra

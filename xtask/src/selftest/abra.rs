@@ -15,6 +15,8 @@ use fixtures::abra::Bot;
 use harness::fault::Fault;
 use harness::site::Site;
 use results::{Outcome, Record, Tier, Verdict};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use super::front::Front;
 use super::once::{self, Place};
@@ -93,11 +95,30 @@ pub fn run(quick: bool, only: &[String], place: &Place) -> Result<u8> {
     let cases = cases(quick, only)?;
     fixtures::images::ensure("cc-ci.local/backup-bot:1", &mut |line| eprintln!("{line}"))?;
     let _bot = Bot::start(&format!("cc-ci-selftest-bot-{}", std::process::id()))?;
+    crate::block_on(one_by_one(cases, place))
+}
+
+/// A stop is passed on to the run that goes on, and is the last.
+async fn one_by_one(cases: Vec<Case>, place: &Place) -> Result<u8> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (stop, stopping) = watch::channel(false);
+    let heard = tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        let _ = stop.send(true);
+        stop.closed().await;
+    });
     let total = cases.len();
     let started = Instant::now();
     let mut ended = Vec::new();
     for case in cases {
-        let one = crate::block_on(one(case, place))?;
+        let one = one(case, place, stopping.clone()).await?;
+        if *stopping.borrow() {
+            return Ok(exit::CANCELLED);
+        }
         let word = if one.differences.is_empty() {
             "as expected"
         } else {
@@ -107,6 +128,7 @@ pub fn run(quick: bool, only: &[String], place: &Place) -> Result<u8> {
         ended.push(one);
         eprintln!("[{}/{total}] {name}: {word}, {seconds} s", ended.len());
     }
+    heard.abort();
     print!("{}", table(&ended, started.elapsed()));
     let good = ended.iter().all(|one| one.differences.is_empty());
     Ok(if good { exit::PASS } else { exit::FAILED })
@@ -144,7 +166,7 @@ fn cases(quick: bool, only: &[String]) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-async fn one(case: Case, place: &Place) -> Result<Ended> {
+async fn one(case: Case, place: &Place, stopping: watch::Receiver<bool>) -> Result<Ended> {
     let name = case.name();
     let folder = place.state.join("abra").join(&name);
     let program = fixtures::abra::stand_in(&folder, &case.faults)?;
@@ -164,8 +186,8 @@ async fn one(case: Case, place: &Place) -> Result<Ended> {
         .arg(site)
         .stdout(Stdio::from(fs::File::create(&out)?))
         .stderr(fs::File::create(&log)?);
-    let mut child = command.spawn().context("starting a run")?;
-    let status = tokio::time::timeout(RUN_WITHIN, child.wait()).await;
+    let child = command.spawn().context("starting a run")?;
+    let status = tokio::time::timeout(RUN_WITHIN, once::end(child, stopping)).await;
     let status = status.context("the run did not end within 15 minutes")??;
     let took = started.elapsed();
     let json = fs::read(&out)?;

@@ -148,7 +148,7 @@ pub fn command(place: &Place) -> Command {
 }
 
 /// The run's end. A stop is passed on, and the run ends by itself.
-async fn end(mut child: Child, mut stopping: watch::Receiver<bool>) -> Result<ExitStatus> {
+pub async fn end(mut child: Child, mut stopping: watch::Receiver<bool>) -> Result<ExitStatus> {
     let status = tokio::select! {
         status = child.wait() => return Ok(status?),
         asked = stopping.wait_for(|stop| *stop) => asked.is_ok(),
