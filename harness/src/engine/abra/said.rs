@@ -65,26 +65,29 @@ pub fn unknown_flag(said: &str) -> Option<String> {
 
 /// A call that failed, as a fault: `doing` is what it was for, `program` which call.
 pub fn failure(doing: &str, program: &str, status: &str, said: &str) -> Fault {
-    let text = match fatal(said) {
-        Some(message) => format!("{doing}: {message}"),
+    let message = fatal(said);
+    let why = match message.clone() {
+        Some(message) => message,
         None => {
             let last = said.lines().map(str::trim).rfind(|line| !line.is_empty());
             let last = last.unwrap_or("it said nothing");
-            format!("{doing}: `{program}` ended with {status}: {last}")
+            format!("`{program}` ended with {status}: {last}")
         }
     };
-    if let Some(trouble) = Trouble::of(&text) {
-        return match trouble.is_of_recipe() {
-            true => Fault::Recipe(text),
-            false => Fault::Infra(text),
-        };
-    }
-    let lower = text.to_lowercase();
-    let fits = |row: &&[&str]| row.iter().all(|word| lower.contains(word));
-    if RECIPE.iter().any(fits) {
-        Fault::Recipe(text)
-    } else {
-        Fault::Infra(text)
+    // By abra's own words: what it was asked for is no cause.
+    let of_recipe = match Trouble::of(&why) {
+        Some(trouble) => trouble.is_of_recipe(),
+        // One that crashed has judged nothing.
+        None => message.is_some_and(|message| {
+            let lower = message.to_lowercase();
+            let fits = |row: &&[&str]| row.iter().all(|word| lower.contains(word));
+            RECIPE.iter().any(fits)
+        }),
+    };
+    let text = format!("{doing}: {why}");
+    match of_recipe {
+        true => Fault::Recipe(text),
+        false => Fault::Infra(text),
     }
 }
 

@@ -46,6 +46,15 @@ fn whose_fault_it_is(#[case] said: &str, #[case] recipe: bool) {
 }
 
 #[test]
+fn what_abra_was_asked_for_is_no_cause() {
+    let said = "FATA unable to get the terminal's width";
+    for said in [said, "panic: runtime error: index out of range"] {
+        let fault = failure("lint", "abra recipe lint", "exit status: 1", said);
+        assert!(matches!(fault, Fault::Infra(_)), "{fault:?}");
+    }
+}
+
+#[test]
 fn who_says_nothing_is_named_with_its_status() {
     let fault = failure("deploying x", "abra app deploy", "signal: 9 (SIGKILL)", "");
     assert_eq!(
