@@ -42,6 +42,9 @@ pub async fn cost(site: &Site, dir: &Path) -> Result<Cost, Fault> {
     app.deploy(head).await?;
     cost.engine += started.elapsed();
     app.converge(head).await?;
+    // What the recipe's backup hook wants to be there.
+    app.printed("mkdir -p /data/files && echo x > /data/files/changed")
+        .await?;
     let what = app.deployment(head)?;
     let started = Instant::now();
     let made = app.engine.backup(&app.spec, &what).await?;
