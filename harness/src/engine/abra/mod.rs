@@ -121,6 +121,23 @@ impl AbraEngine {
         })
     }
 
+    /// Removes the app's snapshots. Where some were made, a bot that is gone is no reason to say
+    /// that none are left.
+    async fn forget(&self, app: &AppSpec) -> Result<(), Fault> {
+        let made: Vec<String> = {
+            let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            made.iter().cloned().collect()
+        };
+        if !made.is_empty() && bot::find(&self.swarm).await?.is_none() {
+            return Err(Fault::infra(format!(
+                "the backup bot is gone, and its repository has the snapshots {} of {}",
+                made.join(", "),
+                app.stack
+            )));
+        }
+        forget_snapshots(&self.swarm, &app.stack).await
+    }
+
     /// Downloads the snapshot, and looks into it.
     async fn contents(
         &self,
@@ -298,7 +315,7 @@ impl Engine for AbraEngine {
             Ok(())
         };
         let secrets = swarm::remove_secrets(&self.swarm, &app.stack).await;
-        let snapshots = forget_snapshots(&self.swarm, &app.stack).await;
+        let snapshots = self.forget(app).await;
         stack.and(removed).and(secrets).and(snapshots)
     }
 
