@@ -81,30 +81,24 @@ impl Call {
     }
 
     /// A flag without which something else would be done.
-    fn needs(mut self, name: &'static str) -> Self {
-        self.flags.push(Flag {
-            name,
-            value: None,
-            needed: true,
-        });
-        self
+    fn needs(self, name: &'static str) -> Self {
+        self.flag(name, None, true)
     }
 
     /// A flag that only guards against what this version may not do at all.
-    fn likes(mut self, name: &'static str) -> Self {
-        self.flags.push(Flag {
-            name,
-            value: None,
-            needed: false,
-        });
-        self
+    fn likes(self, name: &'static str) -> Self {
+        self.flag(name, None, false)
     }
 
-    fn with(mut self, name: &'static str, value: impl AsRef<OsStr>) -> Self {
+    fn with(self, name: &'static str, value: impl AsRef<OsStr>) -> Self {
+        self.flag(name, Some(value.as_ref().to_owned()), true)
+    }
+
+    fn flag(mut self, name: &'static str, value: Option<OsString>, needed: bool) -> Self {
         self.flags.push(Flag {
             name,
-            value: Some(value.as_ref().to_owned()),
-            needed: true,
+            value,
+            needed,
         });
         self
     }
