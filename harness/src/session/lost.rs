@@ -10,12 +10,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use results::event::{EventKind, Leftover};
+use results::stop::CANCEL;
 use results::{Event, EventLog, Record};
 
 use super::janitor;
 use super::keeper::write_record_of;
 use super::locks::{Lock, Registry};
-use super::paths::{CANCEL, EVENTS, Paths};
+use super::paths::{EVENTS, Paths};
 use crate::fault::Fault;
 use crate::recipe::AppDomain;
 use crate::swarm::{self, Swarm};

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use results::stop::CANCEL;
 use sha2::{Digest, Sha256};
 
 use crate::fault::Fault;
@@ -12,8 +13,6 @@ use crate::recipe::RunId;
 
 /// The run's events, in its folder.
 pub const EVENTS: &str = "events.jsonl";
-/// The wish to stop, in the run's folder.
-pub const CANCEL: &str = "cancel";
 
 /// The folders of one run.
 #[derive(Debug, Clone)]

@@ -6,7 +6,6 @@ use harness::fault::Fault;
 use harness::recipe::names::RunId;
 
 use super::known::{self, Keeper, Stage};
-use super::watch;
 use crate::exit;
 
 /// Ask a run to stop; its app is removed
@@ -46,7 +45,8 @@ impl Cancel {
             ))
             .into());
         }
-        let first = watch::ask_to_stop(&paths.run, &self.by).context("writing the request")?;
+        let first =
+            results::stop::ask_to_stop(&paths.run, &self.by).context("writing the request")?;
         let what = if first {
             "asked to stop"
         } else {

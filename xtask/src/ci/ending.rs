@@ -17,7 +17,7 @@ use results::event::EventKind;
 use results::{EventLog, Record};
 
 use super::known::{self, Keeper, Stage};
-use super::watch::{self, Ended, Feed};
+use super::watch::{Ended, Feed};
 use crate::exit;
 use crate::setup::tail;
 
@@ -57,7 +57,7 @@ pub async fn finish(
         let stage = feed.stage();
         if keeper == Keeper::Lives && !stage.tearing_down && !stage.kept && !asked {
             asked = true;
-            watch::ask_to_stop(&paths.run, "the end of the tests, which was early")?;
+            results::stop::ask_to_stop(&paths.run, "the end of the tests, which was early")?;
         }
         let starting = !stage.started && began.elapsed() < KEEPER_START;
         Ok(session(keeper, stage, starting, has_record(paths)))

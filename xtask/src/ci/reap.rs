@@ -16,7 +16,7 @@ use harness::site::Site;
 use harness::swarm::Swarm;
 
 use super::known::{self, Keeper, Stage};
-use super::{ending, report, watch};
+use super::{ending, report};
 use crate::exit;
 
 /// Remove a kept app, or what dead runs left behind
@@ -66,7 +66,8 @@ fn one(paths: &Paths, run: &RunId, teardown: Duration) -> Result<u8> {
     let stage = Stage::of(paths)?;
     match known::keeper(paths) {
         Keeper::Lives if stage.kept => {
-            watch::ask_to_stop(&paths.run, "cargo xtask reap").context("writing the request")?;
+            results::stop::ask_to_stop(&paths.run, "cargo xtask reap")
+                .context("writing the request")?;
             crate::block_on(ending::follow_to_end(paths, teardown))?;
         }
         Keeper::Lives => {

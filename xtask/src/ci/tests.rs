@@ -184,9 +184,9 @@ fn wishes_to_stop_grow_stronger() {
 #[test]
 fn who_asked_first_to_stop_is_named() {
     let dir = tempdir().unwrap();
-    assert!(watch::ask_to_stop(dir.path(), "a person").unwrap());
-    assert!(!watch::ask_to_stop(dir.path(), "another").unwrap());
-    let by = fs::read_to_string(dir.path().join(watch::CANCEL)).unwrap();
+    assert!(results::stop::ask_to_stop(dir.path(), "a person").unwrap());
+    assert!(!results::stop::ask_to_stop(dir.path(), "another").unwrap());
+    let by = fs::read_to_string(dir.path().join(results::stop::CANCEL)).unwrap();
     assert_eq!(by, "a person");
 }
 

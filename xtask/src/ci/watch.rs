@@ -3,8 +3,7 @@
 //! The first wish is a file that the keeper sees: it tears down and the record says who asked. A
 //! second one ends the runner as well; the keeper sees that end and tears down all the same.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use anyhow::Result;
 use harness::session::paths::Paths;
 use results::Follow;
+use results::stop::ask_to_stop;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, pidfd_open};
 use tokio::signal::unix::{self, SignalKind};
@@ -21,8 +21,6 @@ use super::known::Stage;
 use super::runner::Runner;
 use crate::progress::Screen;
 
-/// A file whose presence asks the run to stop; its content says who asks.
-pub const CANCEL: &str = "cancel";
 const LOOK: Duration = Duration::from_millis(200);
 
 /// How the runner ended, and what was seen of the run until then.
@@ -229,22 +227,5 @@ fn stop(runner: &Runner, stop: Stop, by: &str, dir: &Path, screen: &Screen) {
             ));
             runner.signal_group(Signal::KILL);
         }
-    }
-}
-
-/// Writes the wish to stop. Whoever asked first is named; a second wish changes nothing.
-pub fn ask_to_stop(dir: &Path, by: &str) -> io::Result<bool> {
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(dir.join(CANCEL));
-    match made {
-        Ok(mut file) => {
-            // The disk may be full: a wish without a name is one all the same.
-            let _ = file.write_all(by.as_bytes());
-            Ok(true)
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
     }
 }

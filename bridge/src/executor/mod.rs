@@ -1,0 +1,108 @@
+//! Whatever does the runs: a CI engine, or the entrypoint on this machine.
+//!
+//! Invariants: a run is known by its key and by nothing else; what may have been started is looked
+//! for before it is started again; a record counts only if it is of this key and this commit.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use results::outcome::Tier;
+use results::summary::Summary;
+
+use crate::names::{CommentId, CommitSha, PullNumber, RecipeName, RunId};
+
+/// One run, as it is ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Also the run's id: `runs/<key>/` is its directory.
+    pub key: RunId,
+    pub recipe: RecipeName,
+    /// Where the repository is cloned from.
+    pub source: String,
+    pub head: CommitSha,
+    pub pull: PullNumber,
+    pub comment: CommentId,
+    /// Empty: all.
+    pub tiers: Vec<Tier>,
+    pub quick: bool,
+    pub from: Option<String>,
+}
+
+/// What the executor calls a run: a build's number, or the run's own id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build(pub String);
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StartError {
+    /// It was not started, and the same again changes nothing: no such repository, no pipeline.
+    #[error("{0}")]
+    Refused(String),
+    /// It was not started, for now.
+    #[error("{0}")]
+    NotNow(String),
+    /// The answer was lost: it may have been started.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// A question that got no answer, for now.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct Trouble(pub String);
+
+/// How a started run stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// The executor has it and has not begun.
+    Waiting,
+    Running(Progress),
+    Over(End),
+}
+
+/// What is known of a run that goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    pub tier: Option<Tier>,
+    /// What it does or waits for, in words; from the run itself, so not to be trusted.
+    pub doing: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// The run's own record.
+    Recorded(Box<Summary>),
+    /// It ended, and there is no record that can be believed.
+    NoRecord(String),
+}
+
+/// Something that an operator should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub good: bool,
+    pub text: String,
+}
+
+#[async_trait]
+pub trait Executor: Send + Sync {
+    /// How many runs it does at once, where the bridge keeps the queue. None: it has its own queue
+    /// and takes all at once.
+    fn slots(&self) -> Option<usize>;
+
+    async fn start(&self, order: &Order) -> Result<Build, StartError>;
+
+    /// The build of a key, where there is one.
+    async fn find(&self, order: &Order) -> Result<Option<Build>, Trouble>;
+
+    /// How a run stands. `ago` is how long it is since it was started.
+    async fn look(&self, order: &Order, build: &Build, ago: Duration) -> Result<Seen, Trouble>;
+
+    /// Asks a run to stop, by every way there is. Its end is seen by [`Self::look`]. Asked again
+    /// and again until then.
+    async fn cancel(&self, order: &Order, build: &Build, by: &str) -> Result<(), Trouble>;
+
+    /// Where people see it, if anywhere.
+    fn link(&self, build: &Build) -> Option<String>;
+
+    /// What an operator should know before the first run.
+    async fn check(&self) -> Vec<Finding>;
+}

@@ -1,0 +1,3 @@
+//! The bridge as a program.
+
+fn main() {}
