@@ -9,6 +9,17 @@
 //!
 //! This crate must not know: Docker, a recipe's code, how a verdict comes about.
 
+pub mod bridge;
+pub mod command;
+pub mod comment;
+pub mod drive;
 pub mod executor;
 pub mod forge;
+pub mod judge;
 pub mod names;
+pub mod point;
+pub mod poll;
+pub mod say;
+mod settle;
+pub mod stage;
+pub mod store;

@@ -8,11 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use results::outcome::Tier;
 use results::summary::Summary;
+use serde::{Deserialize, Serialize};
 
 use crate::names::{CommentId, CommitSha, PullNumber, RecipeName, RunId};
 
 /// One run, as it is ordered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// Also the run's id: `runs/<key>/` is its directory.
     pub key: RunId,
@@ -60,7 +61,7 @@ pub enum Seen {
 }
 
 /// What is known of a run that goes on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     pub tier: Option<Tier>,
     /// What it does or waits for, in words; from the run itself, so not to be trusted.

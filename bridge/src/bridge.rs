@@ -1,0 +1,104 @@
+//! What the stages share.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use crate::executor::Executor;
+use crate::forge::Forge;
+use crate::names::Repo;
+use crate::store::Store;
+
+/// What the operator decided.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The bot's login.
+    pub bot: String,
+    /// Repositories that are polled.
+    pub repositories: Vec<Repo>,
+    /// Organisations, whose repositories are enrolled by a topic.
+    pub topics: Vec<(String, String)>,
+    /// Who may beside members of the owning organisation.
+    pub allowed: Vec<String>,
+    /// Where people read reports.
+    pub reports: Option<String>,
+    pub poll: Duration,
+    /// How long a request whose answer was lost may still take effect.
+    pub settle: Duration,
+    /// How often a run that goes on is looked at.
+    pub look: Duration,
+}
+
+/// The bridge, but for its loops.
+pub struct Bridge {
+    pub forge: Forge,
+    pub executor: Box<dyn Executor>,
+    pub store: Store,
+    pub rules: Rules,
+    pub troubles: Troubles,
+    pub wake: Wake,
+    polls: Mutex<BTreeMap<String, Timestamp>>,
+}
+
+impl Bridge {
+    pub fn new(forge: Forge, executor: Box<dyn Executor>, store: Store, rules: Rules) -> Self {
+        Self {
+            forge,
+            executor,
+            store,
+            rules,
+            troubles: Troubles::default(),
+            wake: Wake::default(),
+            polls: Mutex::default(),
+        }
+    }
+
+    /// An owner was polled just now.
+    pub fn polled(&self, owner: &str) {
+        let mut polls = self.polls.lock().expect("nobody panicked with it");
+        polls.insert(owner.to_owned(), Timestamp::now());
+    }
+
+    /// When each owner was polled last.
+    pub fn polls(&self) -> BTreeMap<String, Timestamp> {
+        self.polls.lock().expect("nobody panicked with it").clone()
+    }
+}
+
+/// Wakes a stage that has new work.
+#[derive(Debug, Default)]
+pub struct Wake {
+    pub judge: Arc<Notify>,
+    pub drive: Arc<Notify>,
+    pub say: Arc<Notify>,
+}
+
+/// What an operator should know, each once, for as long as it lasts.
+#[derive(Debug, Default)]
+pub struct Troubles(Mutex<BTreeMap<String, (Timestamp, String)>>);
+
+impl Troubles {
+    /// Something does not work, under a name by which its end is told.
+    pub fn set(&self, name: &str, text: &str) {
+        let mut all = self.0.lock().expect("nobody panicked with it");
+        let since = all.get(name).map_or_else(Timestamp::now, |(since, _)| *since);
+        all.insert(name.to_owned(), (since, text.to_owned()));
+    }
+
+    pub fn clear(&self, name: &str) {
+        self.0.lock().expect("nobody panicked with it").remove(name);
+    }
+
+    /// All of them, with the time of their beginning.
+    pub fn all(&self) -> Vec<(Timestamp, String)> {
+        let all = self.0.lock().expect("nobody panicked with it");
+        all.values().cloned().collect()
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.0.lock().expect("nobody panicked with it").contains_key(name)
+    }
+}

@@ -1,0 +1,194 @@
+//! Finds pull requests that changed: one search for all repositories of an owner.
+//!
+//! Invariants: the cursor is the forge's own time, and moves only past what was found whole; what
+//! is found is stored before anything is done with it; one owner's trouble delays no other.
+
+mod enrol;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::bridge::Bridge;
+use crate::forge::{Changes, ForgeError};
+use crate::names::Repo;
+use crate::point::{self, Point};
+use crate::stage::{self, Trouble};
+use crate::store::{self, Source};
+
+pub use enrol::owners;
+
+/// How many repositories are asked at once, where each has to be.
+const AT_ONCE: usize = 8;
+
+/// Polls the repositories of one owner until told to stop.
+pub async fn run(bridge: Arc<Bridge>, owner: String, mut stop: watch::Receiver<bool>) {
+    let mut rounds = 0;
+    let mut failed = 0;
+    let name = format!("poll {owner}");
+    while !*stop.borrow() {
+        let began = Instant::now();
+        let wait = match round(&bridge, &owner, rounds).await {
+            Ok(()) => {
+                failed = 0;
+                rounds += 1;
+                bridge.troubles.clear(&name);
+                bridge.polled(&owner);
+                bridge.rules.poll
+            }
+            Err(trouble) => {
+                failed += 1;
+                tracing::warn!(owner, "{}", trouble.text);
+                bridge.troubles.set(&name, &trouble.text);
+                stage::wait(failed, trouble.wait)
+            }
+        };
+        bridge.wake.judge.notify_one();
+        tokio::select! {
+            () = sleep_until(began + wait) => {}
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+/// One poll of an owner.
+async fn round(bridge: &Bridge, owner: &str, rounds: u64) -> Result<(), Trouble> {
+    let name = format!("owner:{owner}");
+    if source(bridge, &name).await?.is_none() {
+        // What is enrolled from now on has no comment that this would miss.
+        let now = bridge.forge.server_time().await?;
+        let name = name.clone();
+        let began = bridge.store.write(move |db| store::set_source(db, &name, now));
+        began.await?;
+    }
+    let enrolled = enrol::round(bridge, owner, rounds).await;
+    let found = match search(bridge, owner, &name).await {
+        Err(Searched::Refused(why)) => {
+            let text = format!(
+                "the search of {owner} is refused, so its repositories are asked one by one: {why}"
+            );
+            bridge.troubles.set(&format!("search {owner}"), &text);
+            one_by_one(bridge, owner, &name).await
+        }
+        Err(Searched::Trouble(trouble)) => Err(trouble),
+        Ok(()) => {
+            bridge.troubles.clear(&format!("search {owner}"));
+            Ok(())
+        }
+    };
+    found.and(enrolled)
+}
+
+enum Searched {
+    /// There is no search for us.
+    Refused(String),
+    Trouble(Trouble),
+}
+
+impl<E: Into<Trouble>> From<E> for Searched {
+    fn from(error: E) -> Self {
+        Self::Trouble(error.into())
+    }
+}
+
+async fn search(bridge: &Bridge, owner: &str, name: &str) -> Result<(), Searched> {
+    let known = source(bridge, name).await?;
+    let cursor = known.map_or(Timestamp::UNIX_EPOCH, |source| source.cursor);
+    let since = back(cursor, overlap(bridge));
+    let answered = bridge.forge.search(owner, since).await;
+    let mut changes = match answered {
+        // 401 is of the token and not of the search.
+        Err(error @ ForgeError::Refused { status, .. }) if status != 401 => {
+            return Err(Searched::Refused(error.to_string()));
+        }
+        answered => answered?,
+    };
+    let mut since = since;
+    if changes.now < cursor {
+        // The forge's clock was put back: what came since then has a time before the cursor.
+        since = back(changes.now, overlap(bridge));
+        changes = bridge.forge.search(owner, since).await?;
+    }
+    point::reach(Point::Searched);
+    keep(bridge, name, changes, since).await?;
+    Ok(())
+}
+
+/// Where there is no search: the newest comments of each repository.
+async fn one_by_one(bridge: &Bridge, owner: &str, owner_source: &str) -> Result<(), Trouble> {
+    let owner_source = source(bridge, owner_source).await?;
+    let repos: Vec<Repo> = enrol::enrolled(bridge, owner).await?;
+    let asked = futures_util::stream::iter(repos.iter().map(|repo| async move {
+        let name = format!("repo:{repo}");
+        let known = source(bridge, &name).await?.or(owner_source);
+        let cursor = known.map_or(Timestamp::UNIX_EPOCH, |source| source.cursor);
+        let since = back(cursor, overlap(bridge));
+        let changes = bridge.forge.comments_since(repo, since).await;
+        let changes = changes.map_err(|error| {
+            // One that is gone is for the operator, and no reason to ask the others less.
+            let text = format!("{repo}: {error}");
+            bridge.troubles.set(&format!("repository {repo}"), &text);
+            Trouble::from(error)
+        })?;
+        bridge.troubles.clear(&format!("repository {repo}"));
+        keep(bridge, &name, changes, since).await
+    }));
+    let results: Vec<Result<(), Trouble>> = asked.buffer_unordered(AT_ONCE).collect().await;
+    let failed = results.iter().filter(|result| result.is_err()).count();
+    if failed == results.len() && failed > 0 {
+        return results.into_iter().collect();
+    }
+    Ok(())
+}
+
+/// Stores what changed, and how far it was read.
+async fn keep(
+    bridge: &Bridge,
+    name: &str,
+    changes: Changes,
+    since: Timestamp,
+) -> Result<(), Trouble> {
+    let name = name.to_owned();
+    let news = bridge.store.write(move |db| {
+        let mut news = 0;
+        for changed in &changes.items {
+            news += u64::from(store::found(db, changed, since, changes.now)?);
+        }
+        if changes.whole {
+            store::set_source(db, &name, changes.now)?;
+        }
+        point::reach(Point::Finding);
+        Ok(news)
+    });
+    let news = news.await?;
+    point::reach(Point::Found);
+    if news > 0 {
+        bridge.wake.judge.notify_one();
+    }
+    Ok(())
+}
+
+async fn source(bridge: &Bridge, name: &str) -> Result<Option<Source>, Trouble> {
+    let name = name.to_owned();
+    Ok(bridge
+        .store
+        .read(move |db| store::source(db, &name))
+        .await?)
+}
+
+/// How far back of its cursor a poll begins: a change may be visible later than its time says, and
+/// a clock may be put back between two polls.
+fn overlap(bridge: &Bridge) -> Duration {
+    bridge.rules.poll * 2 + Duration::from_secs(10)
+}
+
+fn back(at: Timestamp, by: Duration) -> Timestamp {
+    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::ZERO);
+    at.checked_sub(by)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .max(Timestamp::UNIX_EPOCH)
+}
