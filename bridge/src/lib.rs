@@ -9,6 +9,8 @@
 //!
 //! This crate must not know: Docker, a recipe's code, how a verdict comes about.
 
+pub mod command;
+pub mod comment;
 pub mod executor;
 pub mod forge;
 pub mod names;
