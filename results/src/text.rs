@@ -1,7 +1,7 @@
 //! Text from outside, made fit to be shown: a log line or a commit message may hold anything.
 
 /// One line without escape sequences, control characters or characters that reorder text.
-pub(crate) fn line(text: &str) -> String {
+pub fn line(text: &str) -> String {
     clean(&text.replace(char::is_whitespace, " "))
         .split_whitespace()
         .collect::<Vec<_>>()
@@ -9,7 +9,7 @@ pub(crate) fn line(text: &str) -> String {
 }
 
 /// The same for a block of text, whose lines stay; a tab becomes four spaces.
-pub(crate) fn block(text: &str) -> String {
+pub fn block(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     // Line by line: a sequence without an end must not swallow the rest.
     let lines: Vec<_> = text.split('\n').map(clean).collect();
@@ -35,7 +35,7 @@ fn is_reordering(c: char) -> bool {
 }
 
 /// A length of time for people: `850 ms`, `3.2 s`, `4 min 05 s`.
-pub(crate) fn duration(ms: u64) -> String {
+pub fn duration(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
@@ -48,8 +48,19 @@ pub(crate) fn short(commit: &str) -> String {
     line(commit).chars().take(12).collect()
 }
 
+/// At most so many characters; what is cut ends with `…`.
+pub fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => {
+            let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+            format!("{}…", kept.trim_end())
+        }
+    }
+}
+
 /// `1 test`, `2 tests`.
-pub(crate) fn count(number: usize, noun: &str) -> String {
+pub fn count(number: usize, noun: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{s}")
 }
@@ -76,6 +87,16 @@ mod tests {
             block("a\r\n\u{1b}[1mb\u{1b}[m\n\tc\0\n\u{1b}]0;no end\nd"),
             "a\nb\n    c \n\nd"
         );
+    }
+
+    #[rstest]
+    #[case("", 0, "")]
+    #[case("東京", 2, "東京")]
+    #[case("東京都", 2, "東…")]
+    #[case("ab cd", 4, "ab…")]
+    #[case("ab", 0, "…")]
+    fn a_cut_says_that_it_is_one(#[case] text: &str, #[case] most: usize, #[case] shown: &str) {
+        assert_eq!(cut(text, most), shown);
     }
 
     #[rstest]

@@ -17,4 +17,5 @@ mod rendering;
 mod rules;
 mod sample;
 mod schema;
+mod summary;
 mod write;

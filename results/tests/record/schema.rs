@@ -5,6 +5,7 @@ use rstest::rstest;
 #[rstest]
 #[case("result.schema.json", results::schema::result())]
 #[case("event.schema.json", results::schema::event())]
+#[case("summary.schema.json", results::schema::summary())]
 fn the_schema_that_is_checked_in_is_that_of_the_types(#[case] name: &str, #[case] made: String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("schema")

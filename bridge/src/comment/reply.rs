@@ -1,0 +1,108 @@
+//! Short answers where no run comes of a comment.
+
+use results::text::count;
+
+use super::inert::{code, link};
+use super::marker::Marker;
+use crate::command::{Unknown, Why};
+
+const WORD: usize = 64;
+
+const HELP: &str = "\
+| say | and |
+| --- | --- |
+| `!testme` | all tests are run on the head of this pull request |
+| `!testme upgrade custom` | only these tiers: `install` (always), `upgrade`, `backup`, `restore`, `custom` |
+| `!testme quick` | a run begins from the warm volume of the recipe, where there is one |
+| `!testme from=1.2.0+3.4.5` | the upgrade begins from that version |
+| `!testme stop` | what waits or runs for this pull request is stopped |
+| `!testme help` | this is said |
+
+It has to be at the start of a line of its own, in a new comment.";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// With what was not understood, if that is why.
+    Help {
+        unknown: Option<Unknown>,
+    },
+    NoMember,
+    /// The bot can't see who is a member.
+    MembersHidden,
+    /// The comment was edited before it was first seen.
+    Edited,
+    Closed,
+    Merged,
+    Locked,
+    ForkGone,
+    NotEnrolled,
+    /// The head is no full commit id.
+    BadHead,
+    /// A run of this head is live. With the comment that says how it goes.
+    Live {
+        link: Option<String>,
+    },
+    NothingToStop,
+    /// So many runs are asked to stop.
+    Stopping {
+        count: usize,
+    },
+    TooManyForNow,
+}
+
+/// The answer, with its marker as the first line.
+pub fn reply(reply: &Reply, marker: &Marker) -> String {
+    format!("{marker}\n\n{}\n", text(reply))
+}
+
+fn text(reply: &Reply) -> String {
+    match reply {
+        Reply::Help { unknown: None } => return HELP.to_owned(),
+        Reply::Help {
+            unknown: Some(unknown),
+        } => return format!("{} Nothing was started.\n\n{HELP}", puzzled(unknown)),
+        Reply::NoMember => "Sorry: only members of the organisation that owns this repository can start a run here, so nothing was started. Ask one of them to write `!testme`.",
+        Reply::MembersHidden => "Nothing was started, and that is not your fault: I am not set up to see who is a member here. An operator has to make my account a member of the organisation; then write `!testme` in a new comment.",
+        Reply::Edited => "This comment was edited before I first read it, and I can't tell by whom, so nothing was started. Please write a new one.",
+        Reply::Closed => "This pull request is closed, so nothing was started. Open it again, then write `!testme` in a new comment.",
+        Reply::Merged => "This pull request is merged, so nothing was started: its branch is tested no more.",
+        Reply::Locked => "This thread is locked, so I can't say how a run goes, and nothing was started. Unlock it, then write `!testme` in a new comment.",
+        Reply::ForkGone => "The repository that this pull request comes from is gone, so nothing was started. Push the branch again and open a new pull request.",
+        Reply::NotEnrolled => "This repository is not enrolled here, so nothing was started. An operator can add it.",
+        Reply::BadHead => "The forge does not say which commit is the head of this pull request, so nothing was started. Push again, then write `!testme` in a new comment.",
+        Reply::Live { link: url } => {
+            let there = link("its comment", url.as_deref()).unwrap_or("its comment".to_owned());
+            return format!("A run of this commit is under way already; {there} says how it goes. To begin anew, write `!testme stop` first.");
+        }
+        Reply::NothingToStop => "Nothing waits or runs for this pull request, so there is nothing to stop.",
+        Reply::Stopping { count: stopped } => {
+            return format!("{} asked to stop. What was deployed is removed first; that can take some minutes.", was(*stopped));
+        }
+        Reply::TooManyForNow => "That is more than I take within an hour, so nothing was started. Please try again later.",
+    }
+    .to_owned()
+}
+
+fn was(runs: usize) -> String {
+    let verb = if runs == 1 { "is" } else { "are" };
+    format!("{} {verb}", count(runs, "run"))
+}
+
+fn puzzled(unknown: &Unknown) -> String {
+    let word = code(&unknown.word, WORD);
+    match (unknown.why, &unknown.nearest) {
+        (Why::NoSuchWord, Some(nearest)) => {
+            let nearest = code(nearest, WORD);
+            format!("I don't know the word {word}; is {nearest} meant?")
+        }
+        (Why::NoSuchWord, None) => format!("I don't know the word {word}."),
+        (Why::NoVersion, _) => format!("After {word} there has to be a version."),
+        (Why::NotAVersion, _) => {
+            format!("{word} can't be a version: those have letters, digits and `.+_-`, at most 64.")
+        }
+        (Why::TwoVersions, _) => {
+            format!("A run can begin from one version only, and {word} is not the only one.")
+        }
+        (Why::StopAndMore, _) => format!("`stop` stands alone, and here is {word}, too."),
+    }
+}
