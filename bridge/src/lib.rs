@@ -9,6 +9,7 @@
 //!
 //! This crate must not know: Docker, a recipe's code, how a verdict comes about.
 
+pub mod config;
 pub mod executor;
 pub mod forge;
 pub mod names;
