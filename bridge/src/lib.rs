@@ -12,4 +12,6 @@
 pub mod config;
 pub mod executor;
 pub mod forge;
+pub mod metrics;
 pub mod names;
+pub mod serve;

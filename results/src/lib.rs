@@ -23,7 +23,7 @@ pub mod schema;
 pub mod stop;
 pub mod summary;
 pub mod table;
-mod text;
+pub mod text;
 pub mod verdict;
 pub mod write;
 

@@ -1,7 +1,7 @@
 //! Text from outside, made fit to be shown: a log line or a commit message may hold anything.
 
 /// One line without escape sequences, control characters or characters that reorder text.
-pub(crate) fn line(text: &str) -> String {
+pub fn line(text: &str) -> String {
     clean(&text.replace(char::is_whitespace, " "))
         .split_whitespace()
         .collect::<Vec<_>>()
