@@ -12,14 +12,17 @@
 pub mod bridge;
 pub mod command;
 pub mod comment;
+pub mod config;
 pub mod drive;
 pub mod executor;
 pub mod forge;
 pub mod judge;
+pub mod metrics;
 pub mod names;
 pub mod point;
 pub mod poll;
 pub mod say;
+pub mod serve;
 mod settle;
 pub mod stage;
 pub mod store;
