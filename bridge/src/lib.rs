@@ -11,4 +11,5 @@
 
 pub mod executor;
 pub mod forge;
+pub mod http;
 pub mod names;
