@@ -7,8 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use crate::config::Report;
 use crate::executor::Executor;
 use crate::forge::Forge;
+use crate::metrics::Metrics;
 use crate::names::Repo;
 use crate::store::Store;
 
@@ -23,8 +25,10 @@ pub struct Rules {
     pub topics: Vec<(String, String)>,
     /// Who may beside members of the owning organisation.
     pub allowed: Vec<String>,
+    /// Where people see the forge; ends with no slash.
+    pub forge: String,
     /// Where people read reports.
-    pub reports: Option<String>,
+    pub report: Option<Report>,
     pub poll: Duration,
     /// How long a request whose answer was lost may still take effect.
     pub settle: Duration,
@@ -40,11 +44,18 @@ pub struct Bridge {
     pub rules: Rules,
     pub troubles: Troubles,
     pub wake: Wake,
+    pub metrics: Arc<Metrics>,
     polls: Mutex<BTreeMap<String, Timestamp>>,
 }
 
 impl Bridge {
-    pub fn new(forge: Forge, executor: Box<dyn Executor>, store: Store, rules: Rules) -> Self {
+    pub fn new(
+        forge: Forge,
+        executor: Box<dyn Executor>,
+        store: Store,
+        rules: Rules,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             forge,
             executor,
@@ -52,6 +63,7 @@ impl Bridge {
             rules,
             troubles: Troubles::default(),
             wake: Wake::default(),
+            metrics,
             polls: Mutex::default(),
         }
     }
@@ -98,7 +110,8 @@ impl Troubles {
         all.values().cloned().collect()
     }
 
-    pub fn has(&self, name: &str) -> bool {
-        self.0.lock().expect("nobody panicked with it").contains_key(name)
+    pub fn get(&self, name: &str) -> Option<String> {
+        let all = self.0.lock().expect("nobody panicked with it");
+        all.get(name).map(|(_, text)| text.clone())
     }
 }

@@ -182,6 +182,7 @@ pub(crate) fn rules(config: &Config) -> Rules {
             .map(|organisation| (organisation.name.clone(), organisation.topic.clone()))
             .collect(),
         allowed: config.allowlist.clone(),
+        forge: config.forge.url.as_str().trim_end_matches('/').to_owned(),
         report: config.report.clone(),
         poll: config.poll.interval,
         settle: config.forge.settle,

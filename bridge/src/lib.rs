@@ -10,12 +10,15 @@
 //! This crate must not know: Docker, a recipe's code, how a verdict comes about.
 
 pub mod bridge;
+pub mod check;
 pub mod command;
 pub mod comment;
 pub mod config;
+pub mod daemon;
 pub mod drive;
 pub mod executor;
 pub mod forge;
+pub mod http;
 pub mod judge;
 pub mod metrics;
 pub mod names;
@@ -24,5 +27,6 @@ pub mod poll;
 pub mod say;
 pub mod serve;
 mod settle;
+mod shown;
 pub mod stage;
 pub mod store;

@@ -172,7 +172,7 @@ fn comments(text: &str) -> Vec<String> {
             why,
             nearest: Some(text.to_owned()),
         });
-        comments.push(reply(&Reply::Help { unknown }, &marker));
+        comments.push(reply(&Reply::Help { unknown }, &[], &marker));
     }
     comments
 }

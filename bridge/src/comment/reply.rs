@@ -3,7 +3,9 @@
 use results::text::count;
 
 use super::inert::{code, link};
+use super::Note;
 use super::marker::Marker;
+use super::status::note;
 use crate::command::{Unknown, Why};
 
 const WORD: usize = 64;
@@ -51,8 +53,10 @@ pub enum Reply {
 }
 
 /// The answer, with its marker as the first line.
-pub fn reply(reply: &Reply, marker: &Marker) -> String {
-    format!("{marker}\n\n{}\n", text(reply))
+pub fn reply(reply: &Reply, notes: &[Note], marker: &Marker) -> String {
+    let mut parts = vec![marker.to_string(), text(reply)];
+    parts.extend(notes.iter().map(note));
+    parts.join("\n\n") + "\n"
 }
 
 fn text(reply: &Reply) -> String {

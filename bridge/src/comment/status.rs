@@ -204,7 +204,7 @@ fn asked(view: &View<'_>) -> Option<String> {
     (!words.is_empty()).then(|| format!("Asked for: {}.", words.join(", ")))
 }
 
-fn note(note: &Note) -> String {
+pub(super) fn note(note: &Note) -> String {
     match note {
         Note::FirstOfSeveral(1) => {
             "The comment has one more command; only the first one counts.".to_owned()

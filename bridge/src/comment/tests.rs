@@ -361,7 +361,7 @@ fn replies_read_well() {
         Reply::Stopping { count: 2 },
     ];
     let said = all.map(|it| {
-        let text = reply(&it, &marker);
+        let text = reply(&it, &[], &marker);
         let said = text
             .strip_prefix("<!-- cc-ci:a/b reply 12 -->\n\n")
             .unwrap();
@@ -410,10 +410,10 @@ fn help_says_every_word_and_what_was_not_understood() {
             why,
             nearest: nearest.map(str::to_owned),
         });
-        let text = reply(&Reply::Help { unknown }, &marker);
+        let text = reply(&Reply::Help { unknown }, &[], &marker);
         text.lines().nth(2).unwrap().to_owned()
     };
-    let help = reply(&Reply::Help { unknown: None }, &marker);
+    let help = reply(&Reply::Help { unknown: None }, &[], &marker);
     let puzzled = [
         unknown("upgarde", Why::NoSuchWord, Some("upgrade")),
         unknown("`@all`", Why::NoSuchWord, None),

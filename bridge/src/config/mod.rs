@@ -30,6 +30,7 @@ const DEFAULT_STATE: &str = "/var/lib/cc-ci/bridge";
 const DEFAULT_LISTEN: &str = "127.0.0.1:8480";
 const SETTLE_MS: u64 = 10_000;
 const INTERVAL_S: u64 = 30;
+const LOOK_MS: u64 = 3_000;
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -43,6 +44,8 @@ pub struct Config {
     /// None: there is no webhook.
     pub webhook: Option<Secret>,
     pub executor: Executor,
+    /// How often a run that goes on is looked at.
+    pub look: Duration,
     /// The folder of the recipe crates, to say which enrolled recipe has none.
     pub recipes: Option<PathBuf>,
     pub report: Option<Report>,
@@ -115,6 +118,12 @@ impl Config {
                 "webhook.secret_file",
                 raw.webhook.secret_file,
             )?,
+            look: Duration::from_millis(given.number(
+                "executor.look_ms",
+                raw.executor.look_ms,
+                LOOK_MS,
+                50..=60_000,
+            )?),
             executor: executor::read(&given, raw.executor)?,
             recipes: given.path("CC_CI_BRIDGE_RECIPES", "recipes", raw.recipes)?,
             report: given
@@ -172,7 +181,7 @@ fn poll(given: &Given<'_>, raw: raw::Poll) -> Result<Poll, ConfigError> {
         raw.interval_s.map(|s| s.to_string()),
     ) {
         None => INTERVAL_S,
-        Some(text) => text.number(5..=60)?,
+        Some(text) => text.number(1..=60)?,
     };
     let mut repositories: Vec<Repo> = Vec::new();
     for name in given.list("POLL_REPOS", "poll.repositories", raw.repositories) {

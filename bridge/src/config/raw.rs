@@ -72,6 +72,7 @@ pub struct Executor {
     pub program: Option<Vec<String>>,
     pub folder: Option<String>,
     pub slots: Option<u64>,
+    pub look_ms: Option<u64>,
     pub runs: Option<String>,
 }
 

@@ -4,9 +4,15 @@
 //! believed; a refusal, a passing trouble and an answer that is none are told apart, because what
 //! is done about them differs.
 
+mod client;
+mod pages;
+mod wire;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+pub use client::{Forge, Settings};
 
 use crate::names::{CommentId, CommitSha, PullNumber, Repo};
 
@@ -95,6 +101,18 @@ pub struct Pull {
     /// Where the repository that it goes to is cloned from; it has `refs/pull/N/head`.
     pub clone_url: String,
     pub html_url: String,
+}
+
+/// A repository, as the bot sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepoInfo {
+    /// As the forge spells it.
+    pub repo: Repo,
+    pub archived: bool,
+    pub clone_url: String,
+    pub default_branch: String,
+    /// Whether the bot may write code, which a commit status needs.
+    pub can_write: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

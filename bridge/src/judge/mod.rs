@@ -18,6 +18,7 @@ use crate::command::{self, Parsed};
 use crate::forge::{Comment, ForgeError, Membership, Pull};
 use crate::names::{PullNumber, Repo};
 use crate::point::{self, Point};
+use crate::poll;
 use crate::stage::{Stage, Trouble};
 use crate::store::{self, Due, StoreError};
 
@@ -43,7 +44,7 @@ impl Stage for Judge {
         let due = self.0.store.read(move |db| {
             let due = store::one_due_pull(db, &of, number)?;
             let seen = store::enrolment(db, &of)?;
-            let owner = format!("owner:{}", of.owner().to_ascii_lowercase());
+            let owner = poll::source_of(of.owner());
             Ok(due.map(|due| (due, seen, store::source(db, &owner).ok().flatten())))
         });
         let Some((due, seen, source)) = due.await? else {

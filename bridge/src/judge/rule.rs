@@ -59,7 +59,7 @@ pub fn rule(
 ) -> Ruling {
     let Some(command) = &parsed.command else {
         return Ruling::ignore(match &parsed.hidden {
-            Some(hidden) => format!("it is {hidden}"),
+            Some(hidden) => hidden.why().to_owned(),
             None => "there is no command in it".to_owned(),
         });
     };

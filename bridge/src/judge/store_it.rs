@@ -117,10 +117,7 @@ impl Desk<'_> {
             return Ok(());
         };
         self.react()?;
-        let mut notes: Vec<Note> = Vec::new();
-        if self.case.parsed.others > 0 {
-            notes.push(Note::FirstOfSeveral(self.case.parsed.others));
-        }
+        let mut notes = self.notes();
         for run in live.iter().filter(|run| has_not_begun(run)) {
             if run.order.head != *head {
                 self.end(run, &Stop::Superseded(head.clone()))?;
@@ -212,9 +209,17 @@ impl Desk<'_> {
 
     fn reply(&self, what: &Reply) -> rusqlite::Result<()> {
         let marker = marker::of_reply(self.repo, self.case.comment.id);
-        let text = reply(what, self.case.parsed.others, &marker);
+        let text = reply(what, &self.notes(), &marker);
         let (db, pull) = (self.db, self.pull.number);
         store::want(db, self.repo, Kind::Comment, &marker.to_string(), pull, &text).map(|_| ())
+    }
+
+    /// What is to be said of the comment itself.
+    fn notes(&self) -> Vec<Note> {
+        match self.case.parsed.others {
+            0 => Vec::new(),
+            others => vec![Note::FirstOfSeveral(others)],
+        }
     }
 }
 

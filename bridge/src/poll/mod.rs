@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::bridge::Bridge;
 use crate::forge::{Changes, ForgeError};
+use crate::metrics::Polled;
 use crate::names::Repo;
 use crate::point::{self, Point};
 use crate::stage::{self, Trouble};
@@ -33,15 +34,18 @@ pub async fn run(bridge: Arc<Bridge>, owner: String, mut stop: watch::Receiver<b
     while !*stop.borrow() {
         let began = Instant::now();
         let wait = match round(&bridge, &owner, rounds).await {
-            Ok(()) => {
+            Ok(news) => {
                 failed = 0;
                 rounds += 1;
                 bridge.troubles.clear(&name);
                 bridge.polled(&owner);
+                let result = if news > 0 { Polled::Changed } else { Polled::Idle };
+                bridge.metrics.polled(result, Timestamp::now());
                 bridge.rules.poll
             }
             Err(trouble) => {
                 failed += 1;
+                bridge.metrics.polled(Polled::Failed, Timestamp::now());
                 tracing::warn!(owner, "{}", trouble.text);
                 bridge.troubles.set(&name, &trouble.text);
                 stage::wait(failed, trouble.wait)
@@ -55,9 +59,14 @@ pub async fn run(bridge: Arc<Bridge>, owner: String, mut stop: watch::Receiver<b
     }
 }
 
-/// One poll of an owner.
-async fn round(bridge: &Bridge, owner: &str, rounds: u64) -> Result<(), Trouble> {
-    let name = format!("owner:{owner}");
+/// The name under which it is stored how far an owner was read.
+pub fn source_of(owner: &str) -> String {
+    format!("owner:{}", owner.to_ascii_lowercase())
+}
+
+/// One poll of an owner. The answer: how many pull requests changed.
+async fn round(bridge: &Bridge, owner: &str, rounds: u64) -> Result<u64, Trouble> {
+    let name = source_of(owner);
     if source(bridge, &name).await?.is_none() {
         // What is enrolled from now on has no comment that this would miss.
         let now = bridge.forge.server_time().await?;
@@ -75,12 +84,12 @@ async fn round(bridge: &Bridge, owner: &str, rounds: u64) -> Result<(), Trouble>
             one_by_one(bridge, owner, &name).await
         }
         Err(Searched::Trouble(trouble)) => Err(trouble),
-        Ok(()) => {
+        Ok(news) => {
             bridge.troubles.clear(&format!("search {owner}"));
-            Ok(())
+            Ok(news)
         }
     };
-    found.and(enrolled)
+    enrolled.and(found)
 }
 
 enum Searched {
@@ -95,7 +104,7 @@ impl<E: Into<Trouble>> From<E> for Searched {
     }
 }
 
-async fn search(bridge: &Bridge, owner: &str, name: &str) -> Result<(), Searched> {
+async fn search(bridge: &Bridge, owner: &str, name: &str) -> Result<u64, Searched> {
     let known = source(bridge, name).await?;
     let cursor = known.map_or(Timestamp::UNIX_EPOCH, |source| source.cursor);
     let since = back(cursor, overlap(bridge));
@@ -114,20 +123,19 @@ async fn search(bridge: &Bridge, owner: &str, name: &str) -> Result<(), Searched
         changes = bridge.forge.search(owner, since).await?;
     }
     point::reach(Point::Searched);
-    keep(bridge, name, changes, since).await?;
-    Ok(())
+    Ok(keep(bridge, name, changes, since).await?)
 }
 
 /// Where there is no search: the newest comments of each repository.
-async fn one_by_one(bridge: &Bridge, owner: &str, owner_source: &str) -> Result<(), Trouble> {
+async fn one_by_one(bridge: &Bridge, owner: &str, owner_source: &str) -> Result<u64, Trouble> {
     let owner_source = source(bridge, owner_source).await?;
     let repos: Vec<Repo> = enrol::enrolled(bridge, owner).await?;
-    let asked = futures_util::stream::iter(repos.iter().map(|repo| async move {
+    let asked = futures_util::stream::iter(repos.into_iter().map(|repo| async move {
         let name = format!("repo:{repo}");
         let known = source(bridge, &name).await?.or(owner_source);
         let cursor = known.map_or(Timestamp::UNIX_EPOCH, |source| source.cursor);
         let since = back(cursor, overlap(bridge));
-        let changes = bridge.forge.comments_since(repo, since).await;
+        let changes = bridge.forge.comments_since(&repo, since).await;
         let changes = changes.map_err(|error| {
             // One that is gone is for the operator, and no reason to ask the others less.
             let text = format!("{repo}: {error}");
@@ -137,12 +145,11 @@ async fn one_by_one(bridge: &Bridge, owner: &str, owner_source: &str) -> Result<
         bridge.troubles.clear(&format!("repository {repo}"));
         keep(bridge, &name, changes, since).await
     }));
-    let results: Vec<Result<(), Trouble>> = asked.buffer_unordered(AT_ONCE).collect().await;
-    let failed = results.iter().filter(|result| result.is_err()).count();
-    if failed == results.len() && failed > 0 {
-        return results.into_iter().collect();
+    let results: Vec<Result<u64, Trouble>> = asked.buffer_unordered(AT_ONCE).collect().await;
+    if !results.is_empty() && results.iter().all(Result::is_err) {
+        return results.into_iter().sum();
     }
-    Ok(())
+    Ok(results.into_iter().flatten().sum())
 }
 
 /// Stores what changed, and how far it was read.
@@ -151,7 +158,7 @@ async fn keep(
     name: &str,
     changes: Changes,
     since: Timestamp,
-) -> Result<(), Trouble> {
+) -> Result<u64, Trouble> {
     let name = name.to_owned();
     let news = bridge.store.write(move |db| {
         let mut news = 0;
@@ -169,7 +176,7 @@ async fn keep(
     if news > 0 {
         bridge.wake.judge.notify_one();
     }
-    Ok(())
+    Ok(news)
 }
 
 async fn source(bridge: &Bridge, name: &str) -> Result<Option<Source>, Trouble> {

@@ -8,7 +8,7 @@ use results::outcome::Verdict;
 use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 
-use crate::bridge::{Bridge, Rules};
+use crate::bridge::Bridge;
 use crate::command::Asked;
 use crate::comment::{Phase, View, commit_status, marker, status_comment};
 use crate::executor::Order;
@@ -82,17 +82,13 @@ struct Links {
 
 impl Links {
     fn new(bridge: &Bridge, run: &Run) -> Self {
-        let reports = |rules: &Rules, path: String| {
-            let base = rules.reports.as_deref()?;
-            Some(format!("{}/{path}", base.trim_end_matches('/')))
-        };
-        let over = run.state == State::Over;
-        let report = format!("runs/{}/report.html", run.order.key);
-        let badge = format!("badge/{}.svg", run.order.recipe);
+        // What is not over has no report yet.
+        let report = bridge.rules.report.as_ref();
+        let report = report.filter(|_| run.state == State::Over);
         Self {
             build: run.build.as_ref().and_then(|build| bridge.executor.link(build)),
-            report: over.then(|| reports(&bridge.rules, report)).flatten(),
-            badge: over.then(|| reports(&bridge.rules, badge)).flatten(),
+            report: report.map(|report| report.of_run(&run.order.key)),
+            badge: report.map(|report| report.badge(&run.order.recipe)),
         }
     }
 }

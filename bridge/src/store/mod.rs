@@ -25,13 +25,13 @@ pub use polls::{
 };
 pub use runs::{
     EndedRun, Run, State, Stop, ahead, ask_stop, durations, insert_run, last_of_head, live_keys,
-    live_of_pull, live_runs, run, set_progress, set_state, settle, take_slot,
+    live_of_pull, live_runs, run, set_progress, set_state, settle, states, take_slot,
 };
 pub use said::{
     Kind, Said, due_said, give_up, mark_asked, mark_said, one_due, said_of, want,
 };
 pub use shown::{
-    DecisionShown, EnrolledShown, decisions_shown, due_said_count, enrolled_shown, mentions_shown,
+    DecisionShown, EnrolledShown, MentionShown, decisions_shown, due_said_count, enrolled_shown, mentions_shown,
 };
 
 /// The file's name in the bridge's folder.

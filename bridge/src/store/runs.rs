@@ -1,5 +1,6 @@
 //! Runs, from the decision to start one to its end.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -70,6 +71,8 @@ pub struct Run {
     /// What is to be said beside how it goes.
     pub notes: Vec<Note>,
     pub state: State,
+    /// When it was decided to start it.
+    pub asked: Timestamp,
     pub build: Option<Build>,
     pub started: Option<Timestamp>,
     pub began: Option<Timestamp>,
@@ -80,7 +83,7 @@ pub struct Run {
     pub ended: Option<EndedRun>,
 }
 
-const COLUMNS: &str = "decision, repository, order_, notes, state, build, started, began, finished, stop, progress, ended";
+const COLUMNS: &str = "decision, repository, order_, notes, state, build, started, began, finished, stop, progress, ended, asked";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
     let state: String = row.get(4)?;
@@ -94,6 +97,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         notes: from_json(3, &notes)?,
         state: State::parse(&state)
             .ok_or_else(|| unreadable(4, std::io::Error::other(format!("no state: {state}"))))?,
+        asked: second(row.get(12)?),
         build: row.get::<_, Option<String>>(5)?.map(Build),
         started: at(6)?,
         began: at(7)?,
@@ -121,8 +125,8 @@ pub fn insert_run(
     notes: &[Note],
 ) -> rusqlite::Result<()> {
     db.prepare_cached(
-        "INSERT INTO run (key, decision, repository, pull, head, order_, notes, state)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'waiting')",
+        "INSERT INTO run (key, decision, repository, pull, head, order_, notes, state, asked)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'waiting', ?8)",
     )?
     .execute(params![
         order.key.as_str(),
@@ -132,6 +136,7 @@ pub fn insert_run(
         order.head.as_str(),
         json(order),
         json(&notes),
+        now(),
     ])?;
     Ok(())
 }
@@ -154,6 +159,13 @@ pub fn live_runs(db: &Connection) -> rusqlite::Result<Vec<Run>> {
     let sql = format!("SELECT {COLUMNS} FROM run WHERE state <> 'over' ORDER BY decision");
     let mut statement = db.prepare_cached(&sql)?;
     statement.query_map([], read)?.collect()
+}
+
+/// How many runs that are not over are in each state.
+pub fn states(db: &Connection) -> rusqlite::Result<HashMap<String, usize>> {
+    db.prepare_cached("SELECT state, COUNT(*) FROM run WHERE state <> 'over' GROUP BY state")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
 }
 
 /// How many runs were asked for before this one and have not begun.

@@ -76,7 +76,8 @@ CREATE TABLE run (
     -- `waiting`, `starting` (the executor may have it), `started`, `over`.
     state TEXT NOT NULL,
     build TEXT,
-    -- When the executor took it, when it began, when it was over.
+    -- When it was decided, when the executor took it, when it began, when it was over.
+    asked INTEGER NOT NULL,
     started INTEGER,
     began INTEGER,
     finished INTEGER,

@@ -58,17 +58,30 @@ pub fn decisions_shown(db: &Connection, most: usize) -> rusqlite::Result<Vec<Dec
     .collect()
 }
 
-/// Repositories in which somebody who may asked for a run, and which are not enrolled; with the
-/// newest pull request.
-pub fn mentions_shown(db: &Connection, since: Timestamp) -> rusqlite::Result<Vec<(String, u64)>> {
+/// A repository that is not enrolled, and who asked for a run there last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MentionShown {
+    pub at: Timestamp,
+    pub repo: String,
+    pub pull: u64,
+    pub login: String,
+}
+
+/// Repositories in which somebody who may asked for a run, and which are not enrolled.
+pub fn mentions_shown(db: &Connection, since: Timestamp) -> rusqlite::Result<Vec<MentionShown>> {
     db.prepare_cached(
-        "SELECT repository, MAX(pull) FROM decision
+        "SELECT repository, pull, login, MAX(at) FROM decision
          WHERE outcome = 'not enrolled' AND at >= ?1
            AND repository NOT IN (SELECT name FROM repository WHERE enrolled <> 'no')
          GROUP BY repository ORDER BY repository",
     )?
     .query_map(params![since.as_second()], |row| {
-        Ok((row.get(0)?, row.get(1)?))
+        Ok(MentionShown {
+            repo: row.get(0)?,
+            pull: row.get(1)?,
+            login: row.get(2)?,
+            at: second(row.get(3)?),
+        })
     })?
     .collect()
 }

@@ -1,0 +1,11 @@
+//! The clients against servers that answer what a test says.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: clippy spares only the test functions themselves"
+)]
+
+mod forge;
+mod lists;
+mod server;
+mod trouble;
