@@ -377,13 +377,5 @@ fn http_date(text: &str) -> Option<Timestamp> {
 
 /// A text of somebody else as one line of at most so many characters.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
-    let words: Vec<_> = text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-        .collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(most) {
-        None => line,
-        Some((end, _)) => format!("{}…", &line[..end]),
-    }
+    results::text::cut(&results::text::line(text), most)
 }

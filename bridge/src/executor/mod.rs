@@ -3,12 +3,20 @@
 //! Invariants: a run is known by its key and by nothing else; what may have been started is looked
 //! for before it is started again; a record counts only if it is of this key and this commit.
 
+mod drone;
+mod local;
+mod runs;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
-use results::outcome::Tier;
+use results::outcome::{Tier, Verdict};
 use results::summary::Summary;
 use serde::{Deserialize, Serialize};
+
+pub use drone::{Drone, Settings as DroneSettings};
+pub use local::{Local, Settings as LocalSettings};
+pub use runs::RunDirs;
 
 use crate::names::{CommentId, CommitSha, PullNumber, RecipeName, RunId};
 
@@ -83,6 +91,22 @@ pub struct Finding {
     pub text: String,
 }
 
+impl Finding {
+    fn good(text: impl Into<String>) -> Self {
+        Self {
+            good: true,
+            text: text.into(),
+        }
+    }
+
+    fn bad(text: impl Into<String>) -> Self {
+        Self {
+            good: false,
+            text: text.into(),
+        }
+    }
+}
+
 #[async_trait]
 pub trait Executor: Send + Sync {
     /// How many runs it does at once, where the bridge keeps the queue. None: it has its own queue
@@ -106,4 +130,26 @@ pub trait Executor: Send + Sync {
 
     /// What an operator should know before the first run.
     async fn check(&self) -> Vec<Finding>;
+}
+
+/// What a record that was found comes to: it counts only if it is of this very run.
+fn believed(order: &Order, found: Summary) -> End {
+    let no = |what: &str, is: String, wanted: &dyn std::fmt::Display| {
+        End::NoRecord(format!("the record is of {what} {is}, and not of {wanted}"))
+    };
+    if found.run_id != order.key {
+        return no("run", found.run_id.to_string(), &order.key);
+    }
+    if found.recipe != order.recipe.as_str() {
+        return no("recipe", found.recipe, &order.recipe);
+    }
+    if found.pr != order.pull {
+        return no("pull request", found.pr.to_string(), &order.pull);
+    }
+    match (&found.head, found.verdict) {
+        (Some(head), _) if *head != order.head => no("commit", head.to_string(), &order.head),
+        // It ended before the commit was known: it says nothing about it, either.
+        (None, Verdict::Pass | Verdict::Fail) => no("commit", "(none)".to_owned(), &order.head),
+        _ => End::Recorded(Box::new(found)),
+    }
 }
