@@ -96,7 +96,9 @@ impl Troubles {
     /// Something does not work, under a name by which its end is told.
     pub fn set(&self, name: &str, text: &str) {
         let mut all = self.0.lock().expect("nobody panicked with it");
-        let since = all.get(name).map_or_else(Timestamp::now, |(since, _)| *since);
+        let since = all
+            .get(name)
+            .map_or_else(Timestamp::now, |(since, _)| *since);
         all.insert(name.to_owned(), (since, text.to_owned()));
     }
 

@@ -33,7 +33,7 @@ pub async fn check(config: &Config) -> Result<Vec<Finding>, SetupError> {
             findings.extend(recipe(config.recipes.as_deref(), &repo));
         }
     }
-    findings.push(good(match &config.webhook {
+    findings.push(Finding::good(match &config.webhook {
         Some(_) => "the webhook /hook is on",
         None => "the webhook /hook is off: comments are found by polling alone",
     }));
@@ -51,36 +51,25 @@ pub fn table(findings: &[Finding]) -> String {
     table
 }
 
-fn good(text: impl Into<String>) -> Finding {
-    Finding {
-        good: true,
-        text: text.into(),
-    }
-}
-
-fn wrong(text: impl Into<String>) -> Finding {
-    Finding {
-        good: false,
-        text: text.into(),
-    }
-}
-
 async fn server(config: &Config, forge: &Forge) -> Vec<Finding> {
     let version = match forge.version().await {
-        Ok(version) => good(format!("the forge {} answers: {version}", config.forge.url)),
-        Err(error) => return vec![wrong(error.to_string())],
+        Ok(version) => Finding::good(format!("the forge {} answers: {version}", config.forge.url)),
+        Err(error) => return vec![Finding::bad(error.to_string())],
     };
     let clock = match forge.server_time().await {
         Ok(at) => {
             let apart = Timestamp::now().duration_since(at).unsigned_abs();
-            let text = format!("its clock and this machine's are {} s apart", apart.as_secs());
+            let text = format!(
+                "its clock and this machine's are {} s apart",
+                apart.as_secs()
+            );
             if apart > CLOCKS {
-                wrong(format!("{text}; set both by NTP"))
+                Finding::bad(format!("{text}; set both by NTP"))
             } else {
-                good(text)
+                Finding::good(text)
             }
         }
-        Err(error) => wrong(error.to_string()),
+        Err(error) => Finding::bad(error.to_string()),
     };
     vec![version, clock]
 }
@@ -89,15 +78,15 @@ async fn bot(config: &Config, forge: &Forge) -> Option<Finding> {
     let bot = &config.forge.bot;
     match forge.whoami().await {
         Ok(Some(author)) if author.login.eq_ignore_ascii_case(bot) => {
-            Some(good(format!("the token is of {bot}")))
+            Some(Finding::good(format!("the token is of {bot}")))
         }
-        Ok(Some(author)) => Some(wrong(format!(
+        Ok(Some(author)) => Some(Finding::bad(format!(
             "the token is of `{}`, and the bot is to be {bot}: set forge.bot, or take its token",
             author.login
         ))),
         // The least scopes don't include the question, which is fine.
         Ok(None) => None,
-        Err(error) => Some(wrong(format!("the token: {error}"))),
+        Err(error) => Some(Finding::bad(format!("the token: {error}"))),
     }
 }
 
@@ -105,14 +94,16 @@ async fn bot(config: &Config, forge: &Forge) -> Option<Finding> {
 async fn members(config: &Config, forge: &Forge, owner: &str) -> Finding {
     let bot = &config.forge.bot;
     match forge.membership(owner, bot).await {
-        Ok(Membership::Member) => good(format!("{bot} is a member of {owner}, so it sees who is")),
-        Ok(Membership::NoMember | Membership::Hidden) => wrong(format!(
+        Ok(Membership::Member) => {
+            Finding::good(format!("{bot} is a member of {owner}, so it sees who is"))
+        }
+        Ok(Membership::NoMember | Membership::Hidden) => Finding::bad(format!(
             "{bot} is no member of {owner}, so it sees none, and only names on the allow-list may start runs there: add it to a team (read rights are enough)"
         )),
-        Err(ForgeError::Refused { status, .. }) if status != 401 => wrong(format!(
+        Err(ForgeError::Refused { status, .. }) if status != 401 => Finding::bad(format!(
             "{bot} may not ask for the members of {owner} ({status}): its token needs the scope read:organization"
         )),
-        Err(error) => wrong(error.to_string()),
+        Err(error) => Finding::bad(error.to_string()),
     }
 }
 
@@ -128,10 +119,14 @@ async fn repositories(
         match forge.repos_with_topic(owner, topic).await {
             Ok(found) => {
                 let text = format!("{} of {owner} carry the topic {topic}", found.len());
-                findings.push(if found.is_empty() { wrong(text) } else { good(text) });
+                findings.push(if found.is_empty() {
+                    Finding::bad(text)
+                } else {
+                    Finding::good(text)
+                });
                 repos.extend(found);
             }
-            Err(error) => findings.push(wrong(error.to_string())),
+            Err(error) => findings.push(Finding::bad(error.to_string())),
         }
     }
     repos
@@ -139,12 +134,16 @@ async fn repositories(
 
 async fn repository(forge: &Forge, repo: &Repo) -> Finding {
     match forge.repo(repo).await {
-        Ok(info) if info.archived => wrong(format!("{repo} is archived: nothing can be said there")),
-        Ok(info) if info.can_write => good(format!("{repo}: comments and commit statuses")),
-        Ok(_) => good(format!(
+        Ok(info) if info.archived => {
+            Finding::bad(format!("{repo} is archived: nothing can be said there"))
+        }
+        Ok(info) if info.can_write => {
+            Finding::good(format!("{repo}: comments and commit statuses"))
+        }
+        Ok(_) => Finding::good(format!(
             "{repo}: comments, and no commit statuses (they need write access to code, and the scope write:repository)"
         )),
-        Err(error) => wrong(format!("{repo}: {error}")),
+        Err(error) => Finding::bad(format!("{repo}: {error}")),
     }
 }
 
@@ -154,7 +153,7 @@ fn recipe(recipes: Option<&Path>, repo: &Repo) -> Option<Finding> {
     if folder.join(repo.name()).is_dir() {
         return None;
     }
-    Some(good(format!(
+    Some(Finding::good(format!(
         "{repo} has no crate in {}: only the generic assertions run",
         folder.display()
     )))

@@ -15,10 +15,7 @@ use tokio::task::JoinSet;
 use crate::bridge::{Bridge, Rules};
 use crate::config::{self, Config};
 use crate::drive::Drive;
-use crate::executor::Executor;
-use crate::executor::drone::{self, Drone};
-use crate::executor::local::{self, Local};
-use crate::executor::runs::RunDirs;
+use crate::executor::{Drone, DroneSettings, Executor, Local, LocalSettings, RunDirs};
 use crate::forge::{self, Forge};
 use crate::http::SetupError;
 use crate::judge::Judge;
@@ -81,7 +78,13 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         .map_err(|source| DaemonError::Listen { at, source })?;
     let metrics = Arc::new(Metrics::new());
     let rules = rules(&config);
-    let bridge = Arc::new(Bridge::new(forge, executor, store, rules, Arc::clone(&metrics)));
+    let bridge = Arc::new(Bridge::new(
+        forge,
+        executor,
+        store,
+        rules,
+        Arc::clone(&metrics),
+    ));
     let (stop, stopped) = watch::channel(false);
     let mut loops = JoinSet::new();
     start(&mut loops, &bridge, &stopped);
@@ -124,9 +127,21 @@ fn start(loops: &mut JoinSet<()>, bridge: &Arc<Bridge>, stopped: &watch::Receive
     let judge = Arc::new(Judge(Arc::clone(bridge)));
     let drive = Arc::new(Drive::new(Arc::clone(bridge)));
     let say = Arc::new(Say::new(Arc::clone(bridge)));
-    loops.spawn(stage::run(judge, Arc::clone(&bridge.wake.judge), stopped.clone()));
-    loops.spawn(stage::run(drive, Arc::clone(&bridge.wake.drive), stopped.clone()));
-    loops.spawn(stage::run(say, Arc::clone(&bridge.wake.say), stopped.clone()));
+    loops.spawn(stage::run(
+        judge,
+        Arc::clone(&bridge.wake.judge),
+        stopped.clone(),
+    ));
+    loops.spawn(stage::run(
+        drive,
+        Arc::clone(&bridge.wake.drive),
+        stopped.clone(),
+    ));
+    loops.spawn(stage::run(
+        say,
+        Arc::clone(&bridge.wake.say),
+        stopped.clone(),
+    ));
 }
 
 /// Until a signal, or until a loop is gone that should never end.
@@ -155,7 +170,7 @@ pub(crate) fn client(config: &Config) -> Result<Forge, SetupError> {
 
 pub(crate) fn executor(config: &config::Executor) -> Result<Box<dyn Executor>, SetupError> {
     Ok(match config {
-        config::Executor::Drone(drone) => Box::new(Drone::new(drone::Settings {
+        config::Executor::Drone(drone) => Box::new(Drone::new(DroneSettings {
             url: drone.url.clone(),
             token: drone.token.clone(),
             ca: drone.ca_file.clone(),
@@ -164,7 +179,7 @@ pub(crate) fn executor(config: &config::Executor) -> Result<Box<dyn Executor>, S
             timeout: drone.timeout,
             runs: drone.runs.clone().map(RunDirs::new),
         })?),
-        config::Executor::Local(local) => Box::new(Local::new(local::Settings {
+        config::Executor::Local(local) => Box::new(Local::new(LocalSettings {
             program: local.program.clone(),
             folder: local.folder.clone(),
             runs: RunDirs::new(local.runs.clone()),
@@ -234,7 +249,9 @@ async fn check_once(bridge: Arc<Bridge>) {
     for (number, finding) in bridge.executor.check().await.into_iter().enumerate() {
         if !finding.good {
             tracing::warn!("{}", finding.text);
-            bridge.troubles.set(&format!("check {number}"), &finding.text);
+            bridge
+                .troubles
+                .set(&format!("check {number}"), &finding.text);
         }
     }
 }

@@ -4,7 +4,6 @@
 //! its body; nothing is sent twice; no proxy of the environment is used; a token is in no text.
 
 use std::error::Error as _;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +17,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
+use crate::secret::Secret;
+
 const CONNECT: Duration = Duration::from_secs(5);
 /// For one exchange, its body included.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -27,22 +28,6 @@ pub const LONGEST_BODY: usize = 8 * 1024 * 1024;
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// How much of a server's text is shown.
 const SHOWN: usize = 200;
-
-/// A secret that a server takes for a login. It never prints itself.
-#[derive(Clone)]
-pub struct Token(String);
-
-impl Token {
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
@@ -129,7 +114,7 @@ impl Http {
     pub fn new(
         base: &Url,
         scheme: &str,
-        token: &Token,
+        token: &Secret,
         ca: Option<&Path>,
     ) -> Result<Self, SetupError> {
         let plain = matches!(base.scheme(), "http" | "https")
@@ -142,7 +127,7 @@ impl Http {
             let host = base.host_str().unwrap_or_default();
             return Err(SetupError::Address(format!("{}://{host}", base.scheme())));
         }
-        let mut authorization = HeaderValue::from_str(&format!("{scheme} {}", token.0))
+        let mut authorization = HeaderValue::from_str(&format!("{scheme} {}", token.expose()))
             .map_err(|_| SetupError::Token)?;
         authorization.set_sensitive(true);
         Ok(Self {

@@ -25,6 +25,7 @@ pub mod names;
 pub mod point;
 pub mod poll;
 pub mod say;
+pub mod secret;
 pub mod serve;
 mod settle;
 mod shown;

@@ -25,12 +25,19 @@ pub fn ready(bridge: &Bridge) -> Result<(), Vec<String>> {
         match polls.get(&owner) {
             None => reasons.push(format!("{owner} was never polled since the start")),
             Some(last) if ago(*last) > late => {
-                reasons.push(format!("{owner} was last polled {} s ago", ago(*last).as_secs()));
+                reasons.push(format!(
+                    "{owner} was last polled {} s ago",
+                    ago(*last).as_secs()
+                ));
             }
             Some(_) => {}
         }
     }
-    if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    if reasons.is_empty() {
+        Ok(())
+    } else {
+        Err(reasons)
+    }
 }
 
 fn ago(at: Timestamp) -> Duration {
@@ -40,7 +47,12 @@ fn ago(at: Timestamp) -> Duration {
 /// The page, from the store. A store that does not answer is its first trouble.
 pub async fn page(bridge: Arc<Bridge>) -> PageView {
     let now = Timestamp::now();
-    let mut troubles: Vec<_> = bridge.troubles.all().into_iter().map(|(_, text)| text).collect();
+    let mut troubles: Vec<_> = bridge
+        .troubles
+        .all()
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
     troubles.dedup();
     let mut view = PageView {
         now,
@@ -140,21 +152,30 @@ fn shown_run(bridge: &Bridge, run: &store::Run) -> Run {
         head: order.head.clone(),
         state: state + &stop,
         since: run.began.or(run.started).unwrap_or(run.asked),
-        link: run.build.as_ref().and_then(|build| bridge.executor.link(build)),
+        link: run
+            .build
+            .as_ref()
+            .and_then(|build| bridge.executor.link(build)),
     }
 }
 
 /// Figures that are read from the store.
 pub async fn figures(bridge: &Bridge) {
-    bridge.metrics.forge(bridge.forge.requests(), bridge.forge.failures());
-    let read = bridge.store.read(|db| Ok((store::states(db)?, store::due_said_count(db)?)));
+    bridge
+        .metrics
+        .forge(bridge.forge.requests(), bridge.forge.failures());
+    let read = bridge
+        .store
+        .read(|db| Ok((store::states(db)?, store::due_said_count(db)?)));
     match read.await {
         Ok((states, pending)) => {
             for state in [State::Waiting, State::Starting, State::Started] {
                 let count = states.get(state.as_str()).copied().unwrap_or(0);
                 bridge.metrics.runs(state.as_str(), count);
             }
-            bridge.metrics.outbox(usize::try_from(pending).unwrap_or(usize::MAX));
+            bridge
+                .metrics
+                .outbox(usize::try_from(pending).unwrap_or(usize::MAX));
             bridge.troubles.clear("store");
         }
         Err(error) => bridge.troubles.set("store", &crate::stage::chain(&error)),

@@ -158,10 +158,7 @@ pub async fn run<S: Stage>(stage: Arc<S>, wake: Arc<Notify>, mut stop: watch::Re
     while let Ok(Some(_)) = timeout_at(end, tasks.join_next()).await {}
 }
 
-type Done = Result<
-    (tokio::task::Id, Result<Option<Duration>, Trouble>),
-    tokio::task::JoinError,
->;
+type Done = Result<(tokio::task::Id, Result<Option<Duration>, Trouble>), tokio::task::JoinError>;
 
 fn finished<S: Stage>(
     stage: &S,
@@ -171,7 +168,10 @@ fn finished<S: Stage>(
 ) {
     let (id, result) = match done {
         Ok((id, result)) => (id, result),
-        Err(error) => (error.id(), Err(Trouble::new(format!("it panicked: {error}")))),
+        Err(error) => (
+            error.id(),
+            Err(Trouble::new(format!("it panicked: {error}"))),
+        ),
     };
     let Some(key) = busy.remove(&id) else { return };
     match result {
@@ -197,9 +197,7 @@ fn finished<S: Stage>(
 /// How long to wait after so many failures in a row.
 pub fn wait(failed: u32, at_least: Option<Duration>) -> Duration {
     let doubled = FIRST_WAIT * 2_u32.saturating_pow(failed.saturating_sub(1).min(10));
-    doubled
-        .min(LONGEST_WAIT)
-        .max(at_least.unwrap_or_default())
+    doubled.min(LONGEST_WAIT).max(at_least.unwrap_or_default())
 }
 
 #[cfg(test)]

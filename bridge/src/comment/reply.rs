@@ -2,8 +2,8 @@
 
 use results::text::count;
 
-use super::inert::{code, link};
 use super::Note;
+use super::inert::{code, link};
 use super::marker::Marker;
 use super::status::note;
 use crate::command::{Unknown, Why};

@@ -8,7 +8,6 @@ mod error;
 mod executor;
 mod given;
 mod raw;
-mod secret;
 #[cfg(test)]
 mod tests;
 
@@ -20,9 +19,9 @@ use url::Url;
 
 pub use error::ConfigError;
 pub use executor::{Drone, Executor, Local};
-pub use secret::Secret;
 
 use crate::names::{RecipeName, Repo, RunId, is_name};
+use crate::secret::Secret;
 use given::Given;
 use raw::Raw;
 

@@ -56,7 +56,11 @@ impl Stage for Drive {
 
     async fn work(&self, key: &RunId) -> Result<Option<Duration>, Trouble> {
         let own = key.clone();
-        let run = self.bridge.store.read(move |db| store::run(db, &own)).await?;
+        let run = self
+            .bridge
+            .store
+            .read(move |db| store::run(db, &own))
+            .await?;
         let Some(run) = run else { return Ok(None) };
         match (run.state, &run.build) {
             (State::Waiting, _) => self.begin(&run).await,
@@ -70,7 +74,10 @@ impl Stage for Drive {
     fn trouble(&self, key: &RunId, trouble: Option<&Trouble>) {
         let name = format!("run {key}");
         match trouble {
-            Some(trouble) => self.bridge.troubles.set(&name, &format!("{name}: {}", trouble.text)),
+            Some(trouble) => self
+                .bridge
+                .troubles
+                .set(&name, &format!("{name}: {}", trouble.text)),
             None => self.bridge.troubles.clear(&name),
         }
     }
@@ -79,7 +86,10 @@ impl Stage for Drive {
 impl Drive {
     async fn begin(&self, run: &Run) -> Result<Option<Duration>, Trouble> {
         let (key, slots) = (run.order.key.clone(), self.bridge.executor.slots());
-        let took = self.bridge.store.write(move |db| store::take_slot(db, &key, slots));
+        let took = self
+            .bridge
+            .store
+            .write(move |db| store::take_slot(db, &key, slots));
         if !took.await? {
             self.change(run, |_, _| Ok(())).await?;
             return Ok(Some(TURN));
@@ -168,7 +178,12 @@ impl Drive {
         let Some(stop) = &run.stop else { return Ok(()) };
         let key = &run.order.key;
         let now = Instant::now();
-        let last = self.stops.lock().expect("nobody panicked with it").get(key).copied();
+        let last = self
+            .stops
+            .lock()
+            .expect("nobody panicked with it")
+            .get(key)
+            .copied();
         if last.is_some_and(|last| now < last + STOP_AGAIN) {
             return Ok(());
         }
@@ -186,10 +201,15 @@ impl Drive {
     async fn end(&self, run: &Run, ended: EndedRun) -> Result<Option<Duration>, Trouble> {
         tracing::info!(decision = run.decision, run = %run.order.key, "over");
         point::reach(Point::Ending);
-        self.change(run, move |db, run| store::settle(db, &run.order.key, &ended))
-            .await?;
+        self.change(run, move |db, run| {
+            store::settle(db, &run.order.key, &ended)
+        })
+        .await?;
         point::reach(Point::Ended);
-        self.stops.lock().expect("nobody panicked with it").remove(&run.order.key);
+        self.stops
+            .lock()
+            .expect("nobody panicked with it")
+            .remove(&run.order.key);
         self.starts.over(&run.order.key);
         self.bridge.wake.drive.notify_one();
         Ok(None)

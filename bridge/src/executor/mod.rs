@@ -92,14 +92,14 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn good(text: impl Into<String>) -> Self {
+    pub fn good(text: impl Into<String>) -> Self {
         Self {
             good: true,
             text: text.into(),
         }
     }
 
-    fn bad(text: impl Into<String>) -> Self {
+    pub fn bad(text: impl Into<String>) -> Self {
         Self {
             good: false,
             text: text.into(),

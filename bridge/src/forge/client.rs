@@ -12,13 +12,14 @@ use url::Url;
 use super::pages::seconds;
 use super::wire::{CommentWire, PullWire, RepoWire, UserWire, VersionWire};
 use super::{Author, Comment, CommitStatus, ForgeError, Membership, Pull, RepoInfo};
-use crate::http::{Answer, Ask, Broken, Http, SetupError, Token};
+use crate::http::{Answer, Ask, Broken, Http, SetupError};
 use crate::names::{CommentId, CommitSha, PullNumber, Repo, is_name};
+use crate::secret::Secret;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub url: Url,
-    pub token: Token,
+    pub token: Secret,
     /// A PEM file of authorities that are trusted beside the system's.
     pub ca: Option<PathBuf>,
     /// The login whose token it is.

@@ -120,8 +120,14 @@ impl Judge {
         let mut known = HashMap::new();
         let mut cases = Vec::new();
         for (comment, parsed) in fresh {
-            let standing = self.standing(&due.repo, &comment, &parsed, &mut known).await?;
-            cases.push(Case { comment, parsed, standing });
+            let standing = self
+                .standing(&due.repo, &comment, &parsed, &mut known)
+                .await?;
+            cases.push(Case {
+                comment,
+                parsed,
+                standing,
+            });
         }
         point::reach(Point::Read);
         self.decide(due, pull, cases, matches!(begin, Begin::After(_)), since)
@@ -238,7 +244,10 @@ impl Judge {
 
     async fn done(&self, due: &Due, since: Timestamp) -> Result<(), Trouble> {
         let due = due.clone();
-        let done = self.0.store.write(move |db| store::looked_at(db, &due, since));
+        let done = self
+            .0
+            .store
+            .write(move |db| store::looked_at(db, &due, since));
         Ok(done.await?)
     }
 

@@ -78,7 +78,10 @@ pub fn rule(
     match standing {
         Standing::Allowed => {}
         Standing::Stranger => {
-            return Ruling::refuse("its author is no member and not on the list", Reply::NoMember);
+            return Ruling::refuse(
+                "its author is no member and not on the list",
+                Reply::NoMember,
+            );
         }
         Standing::Unknown => {
             return Ruling::refuse("the members can't be seen", Reply::MembersHidden);

@@ -211,7 +211,15 @@ impl Desk<'_> {
         let marker = marker::of_reply(self.repo, self.case.comment.id);
         let text = reply(what, &self.notes(), &marker);
         let (db, pull) = (self.db, self.pull.number);
-        store::want(db, self.repo, Kind::Comment, &marker.to_string(), pull, &text).map(|_| ())
+        store::want(
+            db,
+            self.repo,
+            Kind::Comment,
+            &marker.to_string(),
+            pull,
+            &text,
+        )
+        .map(|_| ())
     }
 
     /// What is to be said of the comment itself.

@@ -33,11 +33,17 @@ pub async fn round(bridge: &Bridge, owner: &str, rounds: u64) -> Result<(), Trou
     }
     let topics = rounds.is_multiple_of(TOPIC_ROUNDS);
     if topics {
-        for (_, topic) in bridge.rules.topics.iter().filter(|(of, _)| of.eq_ignore_ascii_case(owner)) {
+        for (_, topic) in bridge
+            .rules
+            .topics
+            .iter()
+            .filter(|(of, _)| of.eq_ignore_ascii_case(owner))
+        {
             let carrying = bridge.forge.repos_with_topic(owner, topic).await?;
             for repo in carrying {
                 if repo.name().parse::<RecipeName>().is_err() {
-                    let text = format!("{repo} carries the topic {topic}, and its name is no recipe's");
+                    let text =
+                        format!("{repo} carries the topic {topic}, and its name is no recipe's");
                     bridge.troubles.set(&format!("repository {repo}"), &text);
                 } else if !wanted.iter().any(|(known, _)| known.is(&repo)) {
                     wanted.push((repo, Enrolled::Topic));
@@ -62,15 +68,16 @@ pub async fn round(bridge: &Bridge, owner: &str, rounds: u64) -> Result<(), Trou
         }
         Ok(new)
     });
-    let enrolled = futures_util::stream::iter(new.await?.into_iter().map(|(repo, how)| async move {
-        let name = format!("repository {repo}");
-        let result = one(bridge, repo, how).await;
-        match &result {
-            Ok(()) => bridge.troubles.clear(&name),
-            Err(trouble) => bridge.troubles.set(&name, &trouble.text),
-        }
-        result
-    }));
+    let enrolled =
+        futures_util::stream::iter(new.await?.into_iter().map(|(repo, how)| async move {
+            let name = format!("repository {repo}");
+            let result = one(bridge, repo, how).await;
+            match &result {
+                Ok(()) => bridge.troubles.clear(&name),
+                Err(trouble) => bridge.troubles.set(&name, &trouble.text),
+            }
+            result
+        }));
     let results: Vec<Result<(), Trouble>> = enrolled.buffer_unordered(AT_ONCE).collect().await;
     // One that is misspelt must not keep the others from being polled: it is shown, and tried again.
     let failed = results.iter().filter(|result| result.is_err()).count();

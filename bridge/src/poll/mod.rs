@@ -39,7 +39,11 @@ pub async fn run(bridge: Arc<Bridge>, owner: String, mut stop: watch::Receiver<b
                 rounds += 1;
                 bridge.troubles.clear(&name);
                 bridge.polled(&owner);
-                let result = if news > 0 { Polled::Changed } else { Polled::Idle };
+                let result = if news > 0 {
+                    Polled::Changed
+                } else {
+                    Polled::Idle
+                };
                 bridge.metrics.polled(result, Timestamp::now());
                 bridge.rules.poll
             }
@@ -71,7 +75,9 @@ async fn round(bridge: &Bridge, owner: &str, rounds: u64) -> Result<u64, Trouble
         // What is enrolled from now on has no comment that this would miss.
         let now = bridge.forge.server_time().await?;
         let name = name.clone();
-        let began = bridge.store.write(move |db| store::set_source(db, &name, now));
+        let began = bridge
+            .store
+            .write(move |db| store::set_source(db, &name, now));
         began.await?;
     }
     let enrolled = enrol::round(bridge, owner, rounds).await;

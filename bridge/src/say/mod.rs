@@ -48,7 +48,12 @@ impl Stage for Say {
 
     async fn work(&self, id: &i64) -> Result<Option<Duration>, Trouble> {
         let id = *id;
-        let Some(said) = self.bridge.store.read(move |db| store::one_due(db, id)).await? else {
+        let Some(said) = self
+            .bridge
+            .store
+            .read(move |db| store::one_due(db, id))
+            .await?
+        else {
             return Ok(None);
         };
         match said.kind {
@@ -87,9 +92,14 @@ impl Say {
 
     async fn post(&self, said: &Said) -> Result<Option<Duration>, Trouble> {
         let id = said.id;
-        self.store(move |db| store::mark_asked(db, id, true)).await?;
+        self.store(move |db| store::mark_asked(db, id, true))
+            .await?;
         point::reach(Point::Posting);
-        let posted = self.bridge.forge.post_comment(&said.repo, said.pull, &said.wanted).await;
+        let posted = self
+            .bridge
+            .forge
+            .post_comment(&said.repo, said.pull, &said.wanted)
+            .await;
         match posted {
             Ok(comment) => {
                 point::reach(Point::Posted);
@@ -97,8 +107,11 @@ impl Say {
                 Ok(None)
             }
             Err(ForgeError::Refused { status: 401, .. }) => {
-                self.store(move |db| store::mark_asked(db, id, false)).await?;
-                Err(Trouble::new("the forge does not know the bot's token (401)"))
+                self.store(move |db| store::mark_asked(db, id, false))
+                    .await?;
+                Err(Trouble::new(
+                    "the forge does not know the bot's token (401)",
+                ))
             }
             Err(error @ ForgeError::Refused { .. }) => {
                 self.give_up(said, &error).await?;
@@ -116,12 +129,20 @@ impl Say {
         if let Some(wait) = self.posts.wait(&said.id) {
             return Ok(Some(wait));
         }
-        let found = self.bridge.forge.find_own(&said.repo, said.pull, &said.subject, None).await?;
+        let found = self
+            .bridge
+            .forge
+            .find_own(&said.repo, said.pull, &said.subject, None)
+            .await?;
         point::reach(Point::Sought);
         self.posts.over(&said.id);
         match found {
             Some(comment) => {
-                let revision = if comment.body == said.wanted { said.revision } else { 0 };
+                let revision = if comment.body == said.wanted {
+                    said.revision
+                } else {
+                    0
+                };
                 let (id, remote, link) = (said.id, comment.id, comment.html_url);
                 self.store(move |db| store::mark_said(db, id, revision, Some((remote, &link))))
                     .await?;
@@ -132,14 +153,23 @@ impl Say {
     }
 
     async fn edit(&self, said: &Said, remote: CommentId) -> Result<(), Trouble> {
-        let edited = self.bridge.forge.edit_comment(&said.repo, remote, &said.wanted).await;
+        let edited = self
+            .bridge
+            .forge
+            .edit_comment(&said.repo, remote, &said.wanted)
+            .await;
         point::reach(Point::Edited);
         self.set(said, edited).await
     }
 
     async fn status(&self, said: &Said) -> Result<(), Trouble> {
         let repo = said.repo.to_string();
-        if self.silent.lock().expect("nobody panicked with it").contains(&repo) {
+        if self
+            .silent
+            .lock()
+            .expect("nobody panicked with it")
+            .contains(&repo)
+        {
             let (id, why) = (said.id, "the bot may not write code there");
             return self.store(move |db| store::give_up(db, id, why)).await;
         }
@@ -148,13 +178,20 @@ impl Say {
             return self.store(move |db| store::give_up(db, id, why)).await;
         };
         let status = CommitStatus::from(wanted);
-        let set = self.bridge.forge.set_status(&said.repo, &sha, &status).await;
+        let set = self
+            .bridge
+            .forge
+            .set_status(&said.repo, &sha, &status)
+            .await;
         if let Err(ForgeError::Refused { status: 403, .. }) = set {
             self.bridge.troubles.set(&format!("status {repo}"), &format!(
                 "the bot may not set commit statuses in {repo}: the comment says all. To have them, give {} write access to code there, and its token the scope write:repository",
                 self.bridge.rules.bot
             ));
-            self.silent.lock().expect("nobody panicked with it").insert(repo);
+            self.silent
+                .lock()
+                .expect("nobody panicked with it")
+                .insert(repo);
         }
         point::reach(Point::Set);
         self.bounded(said, set).await
@@ -162,7 +199,11 @@ impl Say {
 
     async fn reaction(&self, said: &Said) -> Result<(), Trouble> {
         let comment = said.subject.parse().unwrap_or_default();
-        let set = self.bridge.forge.react(&said.repo, comment, &said.wanted).await;
+        let set = self
+            .bridge
+            .forge
+            .react(&said.repo, comment, &said.wanted)
+            .await;
         point::reach(Point::Set);
         self.bounded(said, set).await
     }
@@ -180,7 +221,10 @@ impl Say {
             result => self.set(said, result).await,
         };
         if done.is_ok() {
-            self.tries.lock().expect("nobody panicked with it").remove(&said.id);
+            self.tries
+                .lock()
+                .expect("nobody panicked with it")
+                .remove(&said.id);
         }
         done
     }
@@ -189,7 +233,10 @@ impl Say {
     async fn set(&self, said: &Said, result: Result<(), ForgeError>) -> Result<(), Trouble> {
         let (id, revision) = (said.id, said.revision);
         match result {
-            Ok(()) => self.store(move |db| store::mark_said(db, id, revision, None)).await,
+            Ok(()) => {
+                self.store(move |db| store::mark_said(db, id, revision, None))
+                    .await
+            }
             Err(error) if error.refused().is_some_and(|status| status != 401) => {
                 self.give_up(said, &error).await
             }

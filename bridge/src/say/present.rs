@@ -86,7 +86,10 @@ impl Links {
         let report = bridge.rules.report.as_ref();
         let report = report.filter(|_| run.state == State::Over);
         Self {
-            build: run.build.as_ref().and_then(|build| bridge.executor.link(build)),
+            build: run
+                .build
+                .as_ref()
+                .and_then(|build| bridge.executor.link(build)),
             report: report.map(|report| report.of_run(&run.order.key)),
             badge: report.map(|report| report.badge(&run.order.recipe)),
         }

@@ -15,7 +15,7 @@ use sha2::Sha256;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::{Nudge, Shared};
-use crate::config::Secret;
+use crate::secret::Secret;
 
 /// Why a hook is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -31,9 +31,9 @@ use tokio::time::timeout;
 
 pub use view::{Decision, Mention, PageView, Repository, Run};
 
-use crate::config::Secret;
 use crate::metrics::Metrics;
 use crate::names::{PullNumber, Repo};
+use crate::secret::Secret;
 
 /// From the first byte of a request to the last of its answer.
 pub const CONNECTION: Duration = Duration::from_secs(10);

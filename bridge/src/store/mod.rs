@@ -20,18 +20,17 @@ use rusqlite_migration::MigrationDefinitionError;
 
 pub use decisions::{Decision, Outcome, decide, is_decided, mentioned, replies_since};
 pub use polls::{
-    Due, Enrolled, Source, due_pulls, enrol, enrolment, found, keep_enrolled, looked_at, nudge, one_due_pull,
-    set_source, source,
+    Due, Enrolled, Source, due_pulls, enrol, enrolment, found, keep_enrolled, looked_at, nudge,
+    one_due_pull, set_source, source,
 };
 pub use runs::{
     EndedRun, Run, State, Stop, ahead, ask_stop, durations, insert_run, last_of_head, live_keys,
     live_of_pull, live_runs, run, set_progress, set_state, settle, states, take_slot,
 };
-pub use said::{
-    Kind, Said, due_said, give_up, mark_asked, mark_said, one_due, said_of, want,
-};
+pub use said::{Kind, Said, due_said, give_up, mark_asked, mark_said, one_due, said_of, want};
 pub use shown::{
-    DecisionShown, EnrolledShown, MentionShown, decisions_shown, due_said_count, enrolled_shown, mentions_shown,
+    DecisionShown, EnrolledShown, MentionShown, decisions_shown, due_said_count, enrolled_shown,
+    mentions_shown,
 };
 
 /// The file's name in the bridge's folder.

@@ -64,12 +64,7 @@ pub fn enrolment(db: &Connection, repo: &Repo) -> rusqlite::Result<Option<Commen
 
 /// A repository's first start. A second one changes nothing about what counts as seen, unless it was
 /// taken off the list meanwhile.
-pub fn enrol(
-    db: &Connection,
-    repo: &Repo,
-    seen: CommentId,
-    how: Enrolled,
-) -> rusqlite::Result<()> {
+pub fn enrol(db: &Connection, repo: &Repo, seen: CommentId, how: Enrolled) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT INTO repository (name, seen, enrolled) VALUES (?1, ?2, ?3)
          ON CONFLICT DO UPDATE SET seen = excluded.seen, enrolled = excluded.enrolled

@@ -189,11 +189,7 @@ pub fn take_slot(db: &Connection, key: &RunId, slots: Option<usize>) -> rusqlite
 }
 
 /// Those of one pull request that are not over.
-pub fn live_of_pull(
-    db: &Connection,
-    repo: &Repo,
-    pull: PullNumber,
-) -> rusqlite::Result<Vec<Run>> {
+pub fn live_of_pull(db: &Connection, repo: &Repo, pull: PullNumber) -> rusqlite::Result<Vec<Run>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM run
          WHERE repository = ?1 AND pull = ?2 AND state <> 'over' ORDER BY decision"

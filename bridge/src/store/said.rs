@@ -50,7 +50,8 @@ pub struct Said {
     pub given_up: Option<String>,
 }
 
-const COLUMNS: &str = "id, repository, kind, subject, pull, wanted, revision, said, remote, link, asked, given_up";
+const COLUMNS: &str =
+    "id, repository, kind, subject, pull, wanted, revision, said, remote, link, asked, given_up";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Said> {
     let kind: String = row.get(2)?;
@@ -104,9 +105,8 @@ pub fn said_of(
     kind: Kind,
     subject: &str,
 ) -> rusqlite::Result<Option<Said>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM said WHERE repository = ?1 AND kind = ?2 AND subject = ?3"
-    );
+    let sql =
+        format!("SELECT {COLUMNS} FROM said WHERE repository = ?1 AND kind = ?2 AND subject = ?3");
     db.prepare_cached(&sql)?
         .query_row(params![repo.to_string(), kind.as_str(), subject], read)
         .optional()

@@ -42,8 +42,13 @@ async fn a_second_bridge_on_the_same_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let first = Store::open(folder.path()).unwrap();
     let path = folder.path().to_owned();
-    let second = tokio::task::spawn_blocking(move || Store::open(&path)).await.unwrap();
-    assert!(matches!(second, Err(StoreError::Locked { .. })), "{second:?}");
+    let second = tokio::task::spawn_blocking(move || Store::open(&path))
+        .await
+        .unwrap();
+    assert!(
+        matches!(second, Err(StoreError::Locked { .. })),
+        "{second:?}"
+    );
     drop(first);
     Store::open(folder.path()).unwrap();
 }
@@ -58,14 +63,20 @@ fn a_file_of_a_newer_version_is_left_alone() {
     let error = Store::open(folder.path()).unwrap_err();
     assert!(matches!(error, StoreError::Newer { .. }), "{error}");
     let file = Connection::open(folder.path().join(FILE)).unwrap();
-    let version: i64 = file.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    let version: i64 = file
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
     assert_eq!(version, 99);
 }
 
 #[test]
 fn a_file_that_is_no_database_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join(FILE), "these are 40 bytes of text and no database").unwrap();
+    std::fs::write(
+        folder.path().join(FILE),
+        "these are 40 bytes of text and no database",
+    )
+    .unwrap();
     let error = Store::open(folder.path()).unwrap_err();
     assert!(error.to_string().contains(FILE), "{error}");
 }
@@ -84,8 +95,10 @@ async fn a_full_disk_loses_the_change_and_nothing_before_it() {
     };
     write(1).await.unwrap();
     let limit = |pages: i64| {
-        store.read(move |db| db.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0))
-            .and_then(|count| db.pragma_update(None, "max_page_count", count + pages)))
+        store.read(move |db| {
+            db.pragma_query_value(None, "page_count", |row| row.get::<_, i64>(0))
+                .and_then(|count| db.pragma_update(None, "max_page_count", count + pages))
+        })
     };
     limit(2).await.unwrap();
     let error = write(2).await.unwrap_err();
@@ -107,8 +120,16 @@ fn memory() -> Connection {
 fn a_comment_is_decided_once_whatever_the_case_of_its_repository() {
     let db = memory();
     let other: Repo = "Coop/Custom-HTML".parse().unwrap();
-    assert!(decide(&db, &repo(), 1, &comment(5), &refusal(true)).unwrap().is_some());
-    assert!(decide(&db, &other, 1, &comment(5), &refusal(true)).unwrap().is_none());
+    assert!(
+        decide(&db, &repo(), 1, &comment(5), &refusal(true))
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        decide(&db, &other, 1, &comment(5), &refusal(true))
+            .unwrap()
+            .is_none()
+    );
     assert!(is_decided(&db, &other, 5).unwrap());
     assert_eq!(replies_since(&db, 7, 0).unwrap(), 1);
     assert_eq!(replies_since(&db, 8, 0).unwrap(), 0);
@@ -143,7 +164,10 @@ fn what_changed_is_looked_at_again(
     assert_eq!(due_pulls(&db).unwrap().len(), usize::from(due));
     if updated < 100 {
         let since = one_due_pull(&db, &repo(), 3).unwrap().unwrap().since;
-        assert!(since < at(40), "comments of the clock that was put back are read: {since}");
+        assert!(
+            since < at(40),
+            "comments of the clock that was put back are read: {since}"
+        );
     }
 }
 
@@ -188,7 +212,10 @@ fn a_wish_is_news_only_where_it_differs() {
     // What was posted is the first text, so the second is still due.
     mark_said(&db, id, 1, Some((77, "https://forge/77"))).unwrap();
     let said = one_due(&db, id).unwrap().unwrap();
-    assert_eq!((said.remote, said.asked, said.revision), (Some(77), false, 2));
+    assert_eq!(
+        (said.remote, said.asked, said.revision),
+        (Some(77), false, 2)
+    );
     mark_said(&db, id, 2, None).unwrap();
     assert_eq!(due_said(&db).unwrap(), Vec::<i64>::new());
     assert_eq!(due_said_count(&db).unwrap(), 0);

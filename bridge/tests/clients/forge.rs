@@ -3,8 +3,8 @@
 use bridge::forge::{
     CommitState, CommitStatus, Forge, ForgeError, Membership, PullState, Settings,
 };
-use bridge::http::Token;
 use bridge::names::Repo;
+use bridge::secret::Secret;
 use jiff::Timestamp;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
 pub fn client(server: &Server) -> Forge {
     Forge::new(Settings {
         url: server.url.clone(),
-        token: Token::new("geheim"),
+        token: Secret::new("geheim"),
         ca: None,
         bot: "Cc-Ci".to_owned(),
     })

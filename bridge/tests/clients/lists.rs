@@ -1,7 +1,7 @@
 //! Lists: whole, moving, endless.
 
 use bridge::forge::ForgeError;
-use bridge::http::Token;
+use bridge::secret::Secret;
 use jiff::Timestamp;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ async fn an_idle_search_is_one_request_of_whole_seconds_with_the_token() {
     assert_eq!(asked[0].headers["authorization"], "token geheim");
     assert_eq!(asked[0].headers["user-agent"], "cc-ci");
     assert_eq!((forge.requests(), forge.failures()), (1, 0));
-    assert!(!format!("{:?}", Token::new("geheim")).contains("geheim"));
+    assert!(!format!("{:?}", Secret::new("geheim")).contains("geheim"));
 }
 
 /// Pages of two items, whatever limit is asked for.

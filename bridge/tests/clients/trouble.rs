@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bridge::forge::{Forge, ForgeError, Settings};
-use bridge::http::{SetupError, Token};
+use bridge::http::SetupError;
+use bridge::secret::Secret;
 use jiff::Timestamp;
 use rstest::rstest;
 use rustls::pki_types::PrivateKeyDer;
@@ -205,7 +206,7 @@ fn a_setting_that_cannot_be_is_refused_at_once() {
     }
     let error = Forge::new(Settings {
         url: "https://forge.test".parse().unwrap(),
-        token: Token::new("a\nb"),
+        token: Secret::new("a\nb"),
         ca: None,
         bot: "b".to_owned(),
     });
@@ -225,7 +226,7 @@ async fn a_forge_below_a_path_is_asked_there() {
 fn at(url: &str, ca: Option<PathBuf>) -> Result<Forge, SetupError> {
     Forge::new(Settings {
         url: url.parse().unwrap(),
-        token: Token::new("geheim"),
+        token: Secret::new("geheim"),
         ca,
         bot: "cc-ci".to_owned(),
     })

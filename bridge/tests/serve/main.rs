@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bridge::config::Secret;
 use bridge::metrics::Metrics;
+use bridge::secret::Secret;
 use bridge::serve::{Nudge, PageView, Shared, serve};
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};

@@ -20,8 +20,9 @@ use url::Url;
 use self::wire::{BuildWire, LogLine};
 use super::runs::{RunDirs, Stand};
 use super::{Build, End, Executor, Finding, Order, Progress, Seen, StartError, Trouble, believed};
-use crate::http::{Answer, Ask, Broken, Http, SetupError, Token, one_line};
+use crate::http::{Answer, Ask, Broken, Http, SetupError, one_line};
 use crate::names::Repo;
+use crate::secret::Secret;
 
 /// As many as Drone gives at most; of more it gives 25.
 const PER_PAGE: usize = 100;
@@ -34,7 +35,7 @@ const SHOWN: usize = 200;
 
 pub struct Settings {
     pub url: Url,
-    pub token: Token,
+    pub token: Secret,
     /// A PEM file of authorities that are trusted beside the system's.
     pub ca: Option<PathBuf>,
     /// The repository with the pipeline.

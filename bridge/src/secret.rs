@@ -23,7 +23,7 @@ impl Secret {
     }
 
     /// What is wrong, and what to do.
-    pub(super) fn read(path: &Path) -> Result<Self, (String, String)> {
+    pub(crate) fn read(path: &Path) -> Result<Self, (String, String)> {
         let shown = path.display();
         let unreadable = |error: std::io::Error| {
             let advice = "name a file that is there and that this account may read";
