@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use drone::{Drone, Settings as DroneSettings};
 pub use local::{Local, Settings as LocalSettings};
-pub use runs::RunDirs;
+pub use runs::{RunDirs, Stand};
 
 use crate::names::{CommentId, CommitSha, PullNumber, RecipeName, RunId};
 

@@ -131,10 +131,10 @@ impl Forge {
         for page in 1..=MOST_PAGES {
             let ask = ask.clone().query("page", page).query("limit", LIMIT);
             let answer = self.ask(what, ask).await?;
+            let list = read(&answer).map_err(|why| self.odd(what, why))?;
             let total = self.total(what, &answer)?;
             let now = self.date(what, &answer)?;
             let (first_total, now) = *begin.get_or_insert((total, now));
-            let list = read(&answer).map_err(|why| self.odd(what, why))?;
             let keys: Vec<K> = list.iter().map(&key).collect();
             if !keys.is_empty() && keys == before {
                 return Err(self.odd(

@@ -5,7 +5,12 @@
     reason = "helpers of tests: clippy spares only the test functions themselves"
 )]
 
+mod builds;
+mod drone;
 mod forge;
 mod lists;
+mod local;
+mod run;
+mod runs;
 mod server;
 mod trouble;

@@ -100,6 +100,11 @@ async fn a_list_without_a_count_is_odd() {
     let error = client(&server).search("o", Timestamp::UNIX_EPOCH).await;
     let error = error.unwrap_err();
     assert!(error.to_string().contains("X-Total-Count"), "{error}");
+    // A proxy's page is said to be one.
+    let server = Server::start(|_| status(200, "<html>")).await;
+    let error = client(&server).search("o", Timestamp::UNIX_EPOCH).await;
+    let error = error.unwrap_err();
+    assert!(error.to_string().contains("HTML"), "{error}");
 }
 
 #[tokio::test]
