@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use bridge::executor::{Build, Drone, DroneSettings, Executor as _, StartError};
-use bridge::http::Token;
+use bridge::secret::Secret;
 use results::outcome::Tier;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ pub const BUILDS: &str = "/api/repos/coop-cloud/cc-ci/builds";
 pub fn at(url: &Url, run: Option<&Run>) -> Drone {
     Drone::new(DroneSettings {
         url: url.clone(),
-        token: Token::new("geheim"),
+        token: Secret::new("geheim"),
         ca: None,
         repository: "coop-cloud/cc-ci".parse().unwrap(),
         branch: "main".to_owned(),
