@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a property says no")]
 
+mod command;
 mod compose;
 mod env;
 mod names;
@@ -15,11 +16,13 @@ mod protocol;
 mod record;
 mod repo_local;
 mod rules;
+mod summary;
 
 /// A property, by the name of its fuzz target and of its corpus.
 pub type Property = fn(&[u8]);
 
-pub const ALL: [(&str, Property); 7] = [
+pub const ALL: [(&str, Property); 9] = [
+    ("command", command::holds),
     ("compose", compose::holds),
     ("env", env::holds),
     ("names", names::holds),
@@ -27,6 +30,7 @@ pub const ALL: [(&str, Property); 7] = [
     ("record", record::holds),
     ("repo_local", repo_local::holds),
     ("rules", rules::holds),
+    ("summary", summary::holds),
 ];
 
 /// # Panics

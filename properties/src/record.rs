@@ -1,6 +1,7 @@
 //! `events.jsonl`, on its way into the record and before the eyes of people.
 
 use harness::redact::Redactor;
+use results::summary::{LONGEST, Summary};
 use results::table::Colour;
 use results::{EventKind, Outcome, Record, Verdict, html, junit, table};
 
@@ -37,6 +38,13 @@ pub(crate) fn holds(bytes: &[u8]) {
     is_inert_on_a_terminal(&table);
     is_inert_in_xml(&junit::render(&record).unwrap());
     is_inert_in_a_browser(&html::render(&record, &|_| None));
+    if let Some(summary) = Summary::of(&record, &|_| None) {
+        let line = summary.to_line();
+        assert!(line.len() <= LONGEST, "a summary of {} bytes", line.len());
+        is_inert_on_a_terminal(&line);
+        let read = Summary::parse_line(&line).unwrap();
+        assert_eq!(read.verdict, record.verdict);
+    }
     // Redacted as a stream of events is.
     let secret = "correct-horse";
     let redacted = Redactor::new([("s", secret)]).redact(&json).into_owned();

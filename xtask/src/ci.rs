@@ -81,6 +81,9 @@ pub struct Ci {
     /// Print result.json on standard output, and nothing else there
     #[arg(long)]
     json: bool,
+    /// Print a summary in one line last of all on standard output, for whoever has only the log
+    #[arg(long, conflicts_with_all = ["json", "detach", "detached"])]
+    summary_line: bool,
     /// The second half of --detach: no parent to watch, the run's directory is made
     #[arg(long, hide = true, requires = "run_id", conflicts_with = "detach")]
     detached: bool,
@@ -120,6 +123,9 @@ impl Ci {
             report::print_json(&plan.paths)?;
         } else {
             report::show(&record, &plan.paths);
+        }
+        if self.summary_line {
+            report::print_summary(&record, &plan.paths);
         }
         Ok(exit::of_verdict(record.verdict))
     }

@@ -147,6 +147,8 @@ fn within(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod reply_tests;
+#[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod tests;

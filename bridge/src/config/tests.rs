@@ -229,7 +229,7 @@ fn a_secret_is_in_no_output() {
 )]
 #[case::interval_low(
     with("poll", "interval_s = 4"),
-    "poll.interval_s: 4 is out of bounds; write a whole number from 5 to 60"
+    "poll.interval_s: 4 is out of bounds; write a whole number from 1 to 60"
 )]
 #[case::interval_high(with("poll", "interval_s = 61"), "61 is out of bounds")]
 #[case::no_url(
@@ -309,7 +309,7 @@ fn what_can_not_be_is_refused_with_what_to_do(#[case] text: String, #[case] said
 #[case(
     "POLL_INTERVAL",
     "soon",
-    "the environment's POLL_INTERVAL: `soon`: invalid digit found in string; write a whole number from 5 to 60"
+    "the environment's POLL_INTERVAL: `soon`: invalid digit found in string; write a whole number from 1 to 60"
 )]
 #[case(
     "POLL_REPOS",

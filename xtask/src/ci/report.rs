@@ -9,6 +9,8 @@ use harness::fault::Fault;
 use harness::recipe::names::RunId;
 use harness::session::paths::Paths;
 use results::Record;
+use results::evidence::Evidence;
+use results::summary::Summary;
 use results::write::{REPORT_HTML, RESULT_JSON};
 
 use super::known;
@@ -53,11 +55,23 @@ pub fn show(record: &Record, paths: &Paths) {
         Colour::Ansi => results::table::Colour::Always,
     };
     let report = paths.run.join(REPORT_HTML);
-    let find = |path: &str| results::evidence::of_run(&paths.run, path);
+    let find = |path: &str| find(paths, path);
     print!(
         "{}",
         results::table::render(record, colour, &find, report.to_str())
     );
+}
+
+/// The record in one line. There is none of a run whose start was never written: nobody could say
+/// what it is of.
+pub fn print_summary(record: &Record, paths: &Paths) {
+    if let Some(summary) = Summary::of(record, &|path| find(paths, path)) {
+        println!("{}", summary.to_line());
+    }
+}
+
+fn find(paths: &Paths, path: &str) -> Option<Evidence> {
+    results::evidence::of_run(&paths.run, path)
 }
 
 /// `result.json` as it is.

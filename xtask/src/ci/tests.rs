@@ -93,6 +93,8 @@ fn install_is_always_among_the_tiers_and_all_of_them_are_a_whole_run(
 #[case(&["--recipe", "x", "--from", "1 2"])]
 #[case(&["--recipe", "x", "--site", "/there/is/no/such.toml"])]
 #[case(&["--recipe", "x", "--detach", "--json"])]
+#[case(&["--recipe", "x", "--summary-line", "--json"])]
+#[case(&["--recipe", "x", "--summary-line", "--detach"])]
 #[case(&["--recipe", "x", "--detached"])]
 fn what_can_not_be_is_refused_before_anything_is_done(#[case] arguments: &[&str]) {
     parsed(arguments).unwrap_err();

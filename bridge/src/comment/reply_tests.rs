@@ -1,0 +1,110 @@
+use super::*;
+use crate::command::{Unknown, Why};
+
+#[test]
+fn replies_read_well() {
+    let marker = marker::of_reply(&"a/b".parse().unwrap(), 12);
+    let url = "https://git.test/a/b/pulls/7#issuecomment-9";
+    let all = [
+        Reply::NoMember,
+        Reply::MembersHidden,
+        Reply::Edited,
+        Reply::Closed,
+        Reply::Merged,
+        Reply::Locked,
+        Reply::ForkGone,
+        Reply::NotEnrolled,
+        Reply::BadHead,
+        Reply::NothingToStop,
+        Reply::TooManyForNow,
+        Reply::Live {
+            link: Some(url.to_owned()),
+        },
+        Reply::Live { link: None },
+        Reply::Stopping { count: 1 },
+        Reply::Stopping { count: 2 },
+    ];
+    let said = all.map(|it| {
+        let text = reply(&it, &[], &marker);
+        let said = text
+            .strip_prefix("<!-- cc-ci:a/b reply 12 -->\n\n")
+            .unwrap();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        said.to_owned()
+    });
+    insta::assert_snapshot!(said.join("\n"), @"
+    Sorry: only members of the organisation that owns this repository can start a run here, so nothing was started. Ask one of them to write `!testme`.
+
+    Nothing was started, and that is not your fault: I am not set up to see who is a member here. An operator has to make my account a member of the organisation; then write `!testme` in a new comment.
+
+    This comment was edited before I first read it, and I can't tell by whom, so nothing was started. Please write a new one.
+
+    This pull request is closed, so nothing was started. Open it again, then write `!testme` in a new comment.
+
+    This pull request is merged, so nothing was started: its branch is tested no more.
+
+    This thread is locked, so I can't say how a run goes, and nothing was started. Unlock it, then write `!testme` in a new comment.
+
+    The repository that this pull request comes from is gone, so nothing was started. Push the branch again and open a new pull request.
+
+    This repository is not enrolled here, so nothing was started. An operator can add it.
+
+    The forge does not say which commit is the head of this pull request, so nothing was started. Push again, then write `!testme` in a new comment.
+
+    Nothing waits or runs for this pull request, so there is nothing to stop.
+
+    That is more than I take within an hour, so nothing was started. Please try again later.
+
+    A run of this commit is under way already; [its comment](<https://git.test/a/b/pulls/7#issuecomment-9>) says how it goes. To begin anew, write `!testme stop` first.
+
+    A run of this commit is under way already; its comment says how it goes. To begin anew, write `!testme stop` first.
+
+    1 run is asked to stop. What was deployed is removed first; that can take some minutes.
+
+    2 runs are asked to stop. What was deployed is removed first; that can take some minutes.
+    ");
+}
+
+#[test]
+fn help_says_every_word_and_what_was_not_understood() {
+    let marker = marker::of_reply(&"a/b".parse().unwrap(), 12);
+    let unknown = |word: &str, why, nearest: Option<&str>| {
+        let unknown = Some(Unknown {
+            word: word.to_owned(),
+            why,
+            nearest: nearest.map(str::to_owned),
+        });
+        let text = reply(&Reply::Help { unknown }, &[], &marker);
+        text.lines().nth(2).unwrap().to_owned()
+    };
+    let help = reply(&Reply::Help { unknown: None }, &[], &marker);
+    let puzzled = [
+        unknown("upgarde", Why::NoSuchWord, Some("upgrade")),
+        unknown("`@all`", Why::NoSuchWord, None),
+        unknown("from", Why::NoVersion, None),
+        unknown("a;b", Why::NotAVersion, None),
+        unknown("1", Why::TwoVersions, None),
+        unknown("quick", Why::StopAndMore, None),
+    ];
+    insta::assert_snapshot!(format!("{help}---\n{}", puzzled.join("\n")), @"
+    <!-- cc-ci:a/b reply 12 -->
+
+    | say | and |
+    | --- | --- |
+    | `!testme` | all tests are run on the head of this pull request |
+    | `!testme upgrade custom` | only these tiers: `install` (always), `upgrade`, `backup`, `restore`, `custom` |
+    | `!testme quick` | a run begins from the warm volume of the recipe, where there is one |
+    | `!testme from=1.2.0+3.4.5` | the upgrade begins from that version |
+    | `!testme stop` | what waits or runs for this pull request is stopped |
+    | `!testme help` | this is said |
+
+    It has to be at the start of a line of its own, in a new comment.
+    ---
+    I don't know the word `upgarde`; is `upgrade` meant? Nothing was started.
+    I don't know the word `` `@all` ``. Nothing was started.
+    After `from` there has to be a version. Nothing was started.
+    `a;b` can't be a version: those have letters, digits and `.+_-`, at most 64. Nothing was started.
+    A run can begin from one version only, and `1` is not the only one. Nothing was started.
+    `stop` stands alone, and here is `quick`, too. Nothing was started.
+    ");
+}
