@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use serde::Deserialize as _;
 use serde_yaml_ng::Value;
 
 use crate::{PARAMETERS, in_workspace};
@@ -12,10 +11,11 @@ fn text() -> String {
     fs::read_to_string(in_workspace(".drone.yml")).unwrap()
 }
 
+/// Drone cuts the file at its lines of dashes, and each part is to be a pipeline.
 fn pipelines() -> Vec<Value> {
-    let text = text();
-    serde_yaml_ng::Deserializer::from_str(&text)
-        .map(|part| Value::deserialize(part).unwrap())
+    text()
+        .split("\n---\n")
+        .map(|part| serde_yaml_ng::from_str(part).unwrap())
         .collect()
 }
 
