@@ -17,6 +17,7 @@ pub enum Executor {
 
 #[derive(Debug, Clone)]
 pub struct Drone {
+    /// Ends with a slash.
     pub url: Url,
     pub token: Secret,
     pub ca_file: Option<PathBuf>,

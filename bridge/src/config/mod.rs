@@ -52,6 +52,7 @@ pub struct Config {
 
 #[derive(Debug, Clone)]
 pub struct Forge {
+    /// Ends with a slash.
     pub url: Url,
     /// The bridge's own login.
     pub bot: String,

@@ -139,8 +139,11 @@ fn mentions(now: Timestamp, mentions: &[Mention]) -> Markup {
     let rows: Vec<_> = mentions.iter().map(row).collect();
     html! {
         @if !rows.is_empty() {
-            (table("Called where nobody watches", "", &["When", "Pull request", "Who"], rows))
-            p.muted { "To watch such a repository, add it to " code { "poll.repositories" } ", or give it the topic." }
+            section {
+                h2 { "Called where nobody watches" }
+                p.muted { "To watch such a repository, add it to " code { "poll.repositories" } ", or give it the topic." }
+                (grid(&["When", "Pull request", "Who"], rows))
+            }
         }
     }
 }
@@ -152,7 +155,7 @@ fn repositories(now: Timestamp, repositories: &[Repository]) -> Markup {
                 th scope="row" { (repository.repo) }
                 td { (inert(&repository.enrolled)) }
                 td.when { @match repository.last_poll { Some(at) => (ago(now, at)), None => "not yet" } }
-                td { @if let Some(trouble) = &repository.trouble { span.bad { (inert(trouble)) } } @else { "none" } }
+                td { @if let Some(trouble) = &repository.trouble { span.bad { (inert(trouble)) } } @else { "no trouble" } }
             }
         }
     };

@@ -60,6 +60,20 @@ async fn what_is_not_there_is_404_and_nothing_is_kept_by_a_browser() {
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
 }
 
+/// More than are taken at once: whoever comes after them waits no longer than one of them lasts.
+#[tokio::test]
+async fn a_crowd_that_says_nothing_is_sent_away() {
+    let served = Setting::default().serve().await;
+    let mut crowd = Vec::new();
+    for _ in 0..200 {
+        crowd.push(served.connect().await);
+    }
+    let (answer, took) = timed(served.get("/healthz")).await;
+    assert_eq!(answer.status, 200);
+    assert!(took < CONNECTION * 2, "{took:?}");
+    assert!(took > CONNECTION / 2, "all were taken at once: {took:?}");
+}
+
 /// Who asked already is answered, who connected and said nothing holds nobody up, and after that
 /// nobody is taken.
 #[tokio::test]
