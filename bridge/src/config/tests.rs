@@ -228,8 +228,8 @@ fn a_secret_is_in_no_output() {
     "forge.settle_ms: 600001 is out of bounds; write a whole number from 0 to 600000"
 )]
 #[case::interval_low(
-    with("poll", "interval_s = 4"),
-    "poll.interval_s: 4 is out of bounds; write a whole number from 1 to 60"
+    with("poll", "interval_s = 0"),
+    "poll.interval_s: 0 is out of bounds; write a whole number from 1 to 60"
 )]
 #[case::interval_high(with("poll", "interval_s = 61"), "61 is out of bounds")]
 #[case::no_url(
