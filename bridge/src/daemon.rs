@@ -103,10 +103,10 @@ pub async fn run_until(config: Config, until: impl Future<Output = ()>) -> Resul
     let (stop, stopped) = watch::channel(false);
     let mut loops = JoinSet::new();
     start(&mut loops, &bridge, &stopped);
+    let checked = tokio::spawn(check_once(Arc::clone(&bridge)));
     let (nudges, hints) = mpsc::channel(NUDGES);
     loops.spawn(take_hints(Arc::clone(&bridge), hints, stopped.clone()));
     loops.spawn(figures(Arc::clone(&bridge), stopped.clone()));
-    loops.spawn(check_once(Arc::clone(&bridge)));
     let shared = Arc::new(Shared {
         webhook: config.webhook.clone(),
         nudges,
@@ -131,6 +131,7 @@ pub async fn run_until(config: Config, until: impl Future<Output = ()>) -> Resul
     let failed = until_told(&mut loops, until).await;
     stop.send_replace(true);
     tracing::info!("ends");
+    checked.abort();
     while loops.join_next().await.is_some() {}
     failed
 }
@@ -165,13 +166,12 @@ async fn until_told(
     until: impl Future<Output = ()>,
 ) -> Result<(), DaemonError> {
     let mut until = pin!(until);
-    loop {
-        tokio::select! {
-            () = &mut until => return Ok(()),
-            Some(Err(error)) = loops.join_next() => {
-                return Err(DaemonError::Panicked(error.to_string()));
-            }
-        }
+    tokio::select! {
+        () = &mut until => Ok(()),
+        Some(ended) = loops.join_next() => Err(DaemonError::Panicked(match ended {
+            Err(error) => error.to_string(),
+            Ok(()) => "it ended by itself".to_owned(),
+        })),
     }
 }
 
