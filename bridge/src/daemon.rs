@@ -1,8 +1,10 @@
 //! The bridge, put together from its settings: every loop of it, until it is told to end.
 
 use std::fs;
+use std::future::Future;
 use std::io;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,8 +64,21 @@ impl DaemonError {
     }
 }
 
-/// Runs until SIGTERM or SIGINT. What is begun then is ended, and the rest is done by the next one.
+/// Runs until SIGTERM or SIGINT.
 pub async fn run(config: Config) -> Result<(), DaemonError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
+    let until = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    run_until(config, until).await
+}
+
+/// Runs until a future is over. What is begun then is ended, and the rest is done by the next one.
+pub async fn run_until(config: Config, until: impl Future<Output = ()>) -> Result<(), DaemonError> {
     let state = config.state.clone();
     fs::create_dir_all(&state).map_err(|source| DaemonError::Folder {
         path: state.clone(),
@@ -88,10 +103,10 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let (stop, stopped) = watch::channel(false);
     let mut loops = JoinSet::new();
     start(&mut loops, &bridge, &stopped);
+    let checked = tokio::spawn(check_once(Arc::clone(&bridge)));
     let (nudges, hints) = mpsc::channel(NUDGES);
     loops.spawn(take_hints(Arc::clone(&bridge), hints, stopped.clone()));
     loops.spawn(figures(Arc::clone(&bridge), stopped.clone()));
-    loops.spawn(check_once(Arc::clone(&bridge)));
     let shared = Arc::new(Shared {
         webhook: config.webhook.clone(),
         nudges,
@@ -113,9 +128,10 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         serve::serve(listener, shared, until).await;
     });
     tracing::info!(%at, version = env!("CARGO_PKG_VERSION"), "the bridge is up");
-    let failed = until_told(&mut loops).await;
+    let failed = until_told(&mut loops, until).await;
     stop.send_replace(true);
     tracing::info!("ends");
+    checked.abort();
     while loops.join_next().await.is_some() {}
     failed
 }
@@ -144,18 +160,18 @@ fn start(loops: &mut JoinSet<()>, bridge: &Arc<Bridge>, stopped: &watch::Receive
     ));
 }
 
-/// Until a signal, or until a loop is gone that should never end.
-async fn until_told(loops: &mut JoinSet<()>) -> Result<(), DaemonError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            Some(Err(error)) = loops.join_next() => {
-                return Err(DaemonError::Panicked(error.to_string()));
-            }
-        }
+/// Until it is told to end, or until a loop is gone that should never end.
+async fn until_told(
+    loops: &mut JoinSet<()>,
+    until: impl Future<Output = ()>,
+) -> Result<(), DaemonError> {
+    let mut until = pin!(until);
+    tokio::select! {
+        () = &mut until => Ok(()),
+        Some(ended) = loops.join_next() => Err(DaemonError::Panicked(match ended {
+            Err(error) => error.to_string(),
+            Ok(()) => "it ended by itself".to_owned(),
+        })),
     }
 }
 

@@ -50,7 +50,7 @@ fn is_harmless(command: &Command) {
         Command::Help(unknown) => {
             let marker = of_reply(&"a/b".parse().unwrap(), 1);
             let unknown = unknown.clone();
-            let said = reply(&Reply::Help { unknown }, &marker);
+            let said = reply(&Reply::Help { unknown }, &[], &marker);
             assert!(has_marker(&said, &marker));
             assert!(said.len() < 2_000, "{said}");
             // What was not understood is in the one line before the table.

@@ -3,11 +3,13 @@
 //! Invariants: a run whose start may have got through is looked for before it is started again; a
 //! run ends once, by its own record or by the word that there is none.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use results::outcome::Verdict;
 use tokio::time::Instant;
 
 use crate::bridge::Bridge;
@@ -21,6 +23,9 @@ use crate::store::{self, EndedRun, Run, State, Stop, StoreError};
 
 /// How often a stop is passed on until the run has ended.
 const STOP_AGAIN: Duration = Duration::from_secs(10);
+/// How often a start is tried whose answer is lost each time, and of which nothing is found then: an
+/// executor that fails at each start would be asked for ever.
+const STARTS: u32 = 6;
 /// A run that waits here looks for its turn, and for its place in the queue.
 const TURN: Duration = Duration::from_secs(1);
 
@@ -28,7 +33,9 @@ const TURN: Duration = Duration::from_secs(1);
 pub struct Drive {
     bridge: Arc<Bridge>,
     starts: Unsettled<RunId>,
-    stops: std::sync::Mutex<std::collections::HashMap<RunId, Instant>>,
+    /// How often the answer to a run's start was lost, and why.
+    lost: Mutex<HashMap<RunId, (u32, String)>>,
+    stops: Mutex<HashMap<RunId, Instant>>,
 }
 
 impl Drive {
@@ -37,7 +44,8 @@ impl Drive {
         Self {
             bridge,
             starts,
-            stops: std::sync::Mutex::default(),
+            lost: Mutex::default(),
+            stops: Mutex::default(),
         }
     }
 }
@@ -110,6 +118,7 @@ impl Drive {
             Err(StartError::Unknown(why)) => {
                 tracing::warn!(run = %run.order.key, "the answer to its start is lost: {why}");
                 self.starts.lost(&run.order.key);
+                self.note_lost(&run.order.key, why);
                 self.find(run).await
             }
         }
@@ -127,18 +136,37 @@ impl Drive {
         match found {
             Some(build) => self.started(run, build).await,
             None if run.stop.is_some() => self.end(run, EndedRun::NotStarted).await,
-            None => {
-                self.change(run, |db, run| {
-                    store::set_state(db, &run.order.key, State::Waiting, None)
-                })
-                .await?;
-                Ok(None)
-            }
+            None => match self.given_up(key) {
+                Some(why) => self.end(run, EndedRun::NoRecord(why)).await,
+                None => {
+                    self.change(run, |db, run| {
+                        store::set_state(db, &run.order.key, State::Waiting, None)
+                    })
+                    .await?;
+                    Ok(None)
+                }
+            },
         }
+    }
+
+    fn note_lost(&self, key: &RunId, why: String) {
+        let mut lost = self.lost.lock().expect("nobody panicked with it");
+        let times = lost.get(key).map_or(0, |(times, _)| *times);
+        lost.insert(key.clone(), (times + 1, why));
+    }
+
+    /// Why a run is started no more, if it was tried often enough.
+    fn given_up(&self, key: &RunId) -> Option<String> {
+        let lost = self.lost.lock().expect("nobody panicked with it");
+        let (times, why) = lost.get(key)?;
+        (*times >= STARTS).then(|| format!("it could not be started, {times} times: {why}"))
     }
 
     async fn started(&self, run: &Run, build: Build) -> Result<Option<Duration>, Trouble> {
         tracing::info!(decision = run.decision, run = %run.order.key, build = build.0, "started");
+        let wait = Timestamp::now().duration_since(run.asked);
+        let wait = Duration::try_from(wait).unwrap_or(Duration::ZERO);
+        self.bridge.metrics.started(wait);
         self.change(run, move |db, run| {
             store::set_state(db, &run.order.key, State::Started, Some(&build))
         })
@@ -199,7 +227,13 @@ impl Drive {
     }
 
     async fn end(&self, run: &Run, ended: EndedRun) -> Result<Option<Duration>, Trouble> {
-        tracing::info!(decision = run.decision, run = %run.order.key, "over");
+        let verdict = match &ended {
+            EndedRun::Recorded(summary) => word(summary.verdict),
+            EndedRun::NoRecord(_) => "no record",
+            EndedRun::NotStarted => "not started",
+        };
+        tracing::info!(decision = run.decision, run = %run.order.key, verdict, "over");
+        self.bridge.metrics.ended(verdict);
         point::reach(Point::Ending);
         self.change(run, move |db, run| {
             store::settle(db, &run.order.key, &ended)
@@ -211,6 +245,10 @@ impl Drive {
             .expect("nobody panicked with it")
             .remove(&run.order.key);
         self.starts.over(&run.order.key);
+        self.lost
+            .lock()
+            .expect("nobody panicked with it")
+            .remove(&run.order.key);
         self.bridge.wake.drive.notify_one();
         Ok(None)
     }
@@ -229,5 +267,15 @@ impl Drive {
         changed.await?;
         self.bridge.wake.say.notify_one();
         Ok(())
+    }
+}
+
+/// A verdict as the label of a figure.
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Fail => "fail",
+        Verdict::Error => "error",
+        Verdict::Cancelled => "cancelled",
     }
 }

@@ -124,7 +124,8 @@ impl Desk<'_> {
                 notes.push(Note::Supersedes(run.order.head.clone()));
             }
         }
-        store::insert_run(self.db, decision, self.repo, &order, &notes)?;
+        let asked = self.case.comment.created;
+        store::insert_run(self.db, decision, self.repo, &order, &notes, asked)?;
         present(self.db, self.bridge, self.repo, self.pull.number, head)
     }
 
@@ -186,6 +187,7 @@ impl Desk<'_> {
         let comment = &self.case.comment;
         let number = store::decide(self.db, self.repo, self.pull.number, comment, &decision)?;
         if let Some(number) = number {
+            self.bridge.metrics.decided(decision.outcome.as_str());
             tracing::info!(
                 decision = number,
                 repository = %self.repo,

@@ -71,7 +71,7 @@ pub struct Run {
     /// What is to be said beside how it goes.
     pub notes: Vec<Note>,
     pub state: State,
-    /// When it was decided to start it.
+    /// When the comment was written, by the forge's clock.
     pub asked: Timestamp,
     pub build: Option<Build>,
     pub started: Option<Timestamp>,
@@ -123,6 +123,7 @@ pub fn insert_run(
     repo: &Repo,
     order: &Order,
     notes: &[Note],
+    asked: Timestamp,
 ) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT INTO run (key, decision, repository, pull, head, order_, notes, state, asked)
@@ -136,7 +137,7 @@ pub fn insert_run(
         order.head.as_str(),
         json(order),
         json(&notes),
-        now(),
+        asked.as_second(),
     ])?;
     Ok(())
 }

@@ -76,7 +76,7 @@ CREATE TABLE run (
     -- `waiting`, `starting` (the executor may have it), `started`, `over`.
     state TEXT NOT NULL,
     build TEXT,
-    -- When it was decided, when the executor took it, when it began, when it was over.
+    -- When the comment was written, the executor took it, it began, and was over.
     asked INTEGER NOT NULL,
     started INTEGER,
     began INTEGER,

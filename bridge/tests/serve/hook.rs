@@ -261,7 +261,6 @@ async fn the_largest_hook_is_read() {
 /// Whoever stops in the middle, or sends a byte now and then, is cut off; others are answered
 /// meanwhile.
 #[rstest]
-#[case::silent("")]
 #[case::in_the_head("POST /hook HTTP/1.1\r\nHost: bri")]
 #[case::in_the_body(&format!("POST /hook HTTP/1.1\r\nHost: bridge\r\nContent-Length: 500\r\nX-Gitea-Signature: {SIGNATURE}\r\n\r\n{{\"a\":"))]
 #[tokio::test]
