@@ -6,7 +6,9 @@ use bridge_load::{Settings, exactly_once};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_starts_one_run_wherever_the_bridge_is_killed() {
-    let seed = std::env::var("CCCI_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = std::env::var("CCCI_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
     let settings = Settings {
         binary: env!("CARGO_BIN_EXE_cc-ci-bridge").into(),
         comments: 320,
