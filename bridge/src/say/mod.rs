@@ -1,8 +1,8 @@
 //! Brings the forge to what the store wants said: comments, commit statuses, reactions.
 //!
 //! Invariants: a comment that may have been posted is looked for, by its marker, before it is posted
-//! again; all else that is said can be said twice without a trace; what is refused for good is given
-//! up with its reason and delays nothing.
+//! again; all else that is said can be said twice without a trace, and an older text never comes after
+//! a newer one; what is refused for good is given up with its reason and delays nothing.
 
 mod present;
 
@@ -28,7 +28,8 @@ const TRIES: u32 = 12;
 /// The stage of what is said.
 pub struct Say {
     bridge: Arc<Bridge>,
-    posts: Unsettled<i64>,
+    /// What may still take effect, though its answer was lost.
+    sent: Unsettled<i64>,
     /// Repositories that take no commit status of the bot.
     silent: Mutex<HashSet<String>>,
     tries: Mutex<std::collections::HashMap<i64, u32>>,
@@ -58,7 +59,7 @@ impl Stage for Say {
         };
         match said.kind {
             Kind::Comment => self.comment(&said).await,
-            Kind::Status => self.status(&said).await.map(|()| None),
+            Kind::Status => self.status(&said).await,
             Kind::Reaction => self.reaction(&said).await.map(|()| None),
         }
     }
@@ -75,7 +76,7 @@ impl Stage for Say {
 impl Say {
     pub fn new(bridge: Arc<Bridge>) -> Self {
         Self {
-            posts: Unsettled::new(bridge.rules.settle),
+            sent: Unsettled::new(bridge.rules.settle),
             bridge,
             silent: Mutex::default(),
             tries: Mutex::default(),
@@ -84,7 +85,7 @@ impl Say {
 
     async fn comment(&self, said: &Said) -> Result<Option<Duration>, Trouble> {
         match (said.remote, said.asked) {
-            (Some(remote), _) => self.edit(said, remote).await.map(|()| None),
+            (Some(remote), _) => self.edit(said, remote).await,
             (None, true) => self.seek(said).await,
             (None, false) => self.post(said).await,
         }
@@ -117,16 +118,13 @@ impl Say {
                 self.give_up(said, &error).await?;
                 Ok(None)
             }
-            Err(error) => {
-                self.posts.lost(&said.id);
-                Err(error.into())
-            }
+            Err(error) => Err(self.lost(said, error)),
         }
     }
 
     /// A post whose answer was lost.
     async fn seek(&self, said: &Said) -> Result<Option<Duration>, Trouble> {
-        if let Some(wait) = self.posts.wait(&said.id) {
+        if let Some(wait) = self.sent.wait(&said.id) {
             return Ok(Some(wait));
         }
         let found = self
@@ -135,7 +133,7 @@ impl Say {
             .find_own(&said.repo, said.pull, &said.subject, None)
             .await?;
         point::reach(Point::Sought);
-        self.posts.over(&said.id);
+        self.sent.over(&said.id);
         match found {
             Some(comment) => {
                 let revision = if comment.body == said.wanted {
@@ -152,17 +150,20 @@ impl Say {
         }
     }
 
-    async fn edit(&self, said: &Said, remote: CommentId) -> Result<(), Trouble> {
+    async fn edit(&self, said: &Said, remote: CommentId) -> Result<Option<Duration>, Trouble> {
+        if let Some(wait) = self.sent.wait(&said.id) {
+            return Ok(Some(wait));
+        }
         let edited = self
             .bridge
             .forge
             .edit_comment(&said.repo, remote, &said.wanted)
             .await;
         point::reach(Point::Edited);
-        self.set(said, edited).await
+        self.set(said, edited).await.map(|()| None)
     }
 
-    async fn status(&self, said: &Said) -> Result<(), Trouble> {
+    async fn status(&self, said: &Said) -> Result<Option<Duration>, Trouble> {
         let repo = said.repo.to_string();
         if self
             .silent
@@ -171,12 +172,21 @@ impl Say {
             .contains(&repo)
         {
             let (id, why) = (said.id, "the bot may not write code there");
-            return self.store(move |db| store::give_up(db, id, why)).await;
+            return self
+                .store(move |db| store::give_up(db, id, why))
+                .await
+                .map(|()| None);
         }
         let (Some(sha), Ok(wanted)) = (sha_of(&said.subject), Wanted::parse(&said.wanted)) else {
             let (id, why) = (said.id, "it can't be read");
-            return self.store(move |db| store::give_up(db, id, why)).await;
+            return self
+                .store(move |db| store::give_up(db, id, why))
+                .await
+                .map(|()| None);
         };
+        if let Some(wait) = self.sent.wait(&said.id) {
+            return Ok(Some(wait));
+        }
         let status = CommitStatus::from(wanted);
         let set = self
             .bridge
@@ -194,7 +204,7 @@ impl Say {
                 .insert(repo);
         }
         point::reach(Point::Set);
-        self.bounded(said, set).await
+        self.bounded(said, set).await.map(|()| None)
     }
 
     async fn reaction(&self, said: &Said) -> Result<(), Trouble> {
@@ -234,14 +244,23 @@ impl Say {
         let (id, revision) = (said.id, said.revision);
         match result {
             Ok(()) => {
+                self.sent.over(&id);
                 self.store(move |db| store::mark_said(db, id, revision, None))
                     .await
             }
             Err(error) if error.refused().is_some_and(|status| status != 401) => {
                 self.give_up(said, &error).await
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.lost(said, error)),
         }
+    }
+
+    /// It may have been done, or be done yet: until that is known nothing newer is said.
+    fn lost(&self, said: &Said, error: ForgeError) -> Trouble {
+        self.sent.lost(&said.id);
+        let mut trouble = Trouble::from(error);
+        trouble.wait = trouble.wait.max(Some(self.bridge.rules.settle));
+        trouble
     }
 
     async fn known(&self, said: &Said, remote: CommentId, link: String) -> Result<(), Trouble> {

@@ -107,7 +107,8 @@ pub fn found(
     now: Timestamp,
 ) -> rusqlite::Result<bool> {
     let updated = changed.updated.as_second();
-    let settled = now.as_second() - updated > UNSETTLED;
+    // A time ahead of now is from before the clock was put back, so nothing new has it either.
+    let settled = (now.as_second() - updated).abs() > UNSETTLED;
     // A clock that was put back gives new comments times before those that were seen.
     let since_if_new = since.as_second();
     let since_at_most = updated - (now.as_second() - since_if_new).max(0);

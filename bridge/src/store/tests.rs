@@ -142,6 +142,7 @@ fn a_comment_is_decided_once_whatever_the_case_of_its_repository() {
 #[case::a_new_comment(110, 120, 2, true)]
 #[case::a_comment_in_the_same_second(110, 100, 2, true)]
 #[case::a_clock_that_was_put_back(110, 40, 1, true)]
+#[case::found_by_a_clock_that_was_put_back(50, 100, 1, false)]
 fn what_changed_is_looked_at_again(
     #[case] first_found: i64,
     #[case] updated: i64,

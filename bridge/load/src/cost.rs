@@ -1,0 +1,3 @@
+//! placeholder
+pub struct Figures;
+pub fn cost() {}
