@@ -1,6 +1,6 @@
 //! What the stages share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -106,10 +106,14 @@ impl Troubles {
         self.0.lock().expect("nobody panicked with it").remove(name);
     }
 
-    /// All of them, with the time of their beginning.
-    pub fn all(&self) -> Vec<(Timestamp, String)> {
+    /// All of them, the oldest first, each text once.
+    pub fn all(&self) -> Vec<String> {
         let all = self.0.lock().expect("nobody panicked with it");
-        all.values().cloned().collect()
+        let mut all: Vec<_> = all.values().collect();
+        all.sort();
+        let mut seen = HashSet::new();
+        let texts = all.into_iter().map(|(_, text)| text);
+        texts.filter(|text| seen.insert(*text)).cloned().collect()
     }
 
     pub fn get(&self, name: &str) -> Option<String> {

@@ -220,7 +220,7 @@ fn client(ca: Option<&Path>) -> Result<reqwest::Client, SetupError> {
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .connect_timeout(CONNECT)
-        .pool_max_idle_per_host(4);
+        .pool_max_idle_per_host(16);
     if let Some(path) = ca {
         let wrong = |why: String| SetupError::Authorities {
             path: path.to_owned(),

@@ -11,6 +11,8 @@ use crate::poll;
 use crate::serve::{Decision, Mention, PageView, Repository, Run};
 use crate::store::{self, State, Stop};
 
+/// How many troubles the page shows.
+const TROUBLES: usize = 50;
 /// How many decisions the page shows.
 const DECISIONS: usize = 50;
 /// How long a call for a repository that nobody watches is shown.
@@ -47,13 +49,12 @@ fn ago(at: Timestamp) -> Duration {
 /// The page, from the store. A store that does not answer is its first trouble.
 pub async fn page(bridge: Arc<Bridge>) -> PageView {
     let now = Timestamp::now();
-    let mut troubles: Vec<_> = bridge
-        .troubles
-        .all()
-        .into_iter()
-        .map(|(_, text)| text)
-        .collect();
-    troubles.dedup();
+    let mut troubles = bridge.troubles.all();
+    let more = troubles.len().saturating_sub(TROUBLES);
+    troubles.truncate(TROUBLES);
+    if more > 0 {
+        troubles.push(format!("and {more} more, see the log"));
+    }
     let mut view = PageView {
         now,
         version: env!("CARGO_PKG_VERSION").to_owned(),

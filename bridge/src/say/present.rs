@@ -15,7 +15,7 @@ use crate::comment::{Phase, View, commit_status, marker, status_comment};
 use crate::executor::Order;
 use crate::forge::{CommitState, CommitStatus};
 use crate::names::{CommitSha, PullNumber, Repo};
-use crate::store::{self, EndedRun, Kind, Run, State, Stop, json};
+use crate::store::{self, Ahead, EndedRun, Kind, Run, State, Stop, json};
 
 /// How many past runs tell how long the next one takes.
 const PAST: usize = 11;
@@ -118,7 +118,7 @@ fn phase<'a>(
         (None, None, _) => {
             let ahead = store::ahead(db, run.decision)?;
             Phase::Queued {
-                position: Some(ahead + 1),
+                position: Some(ahead.waiting + 1),
                 expected: expected(db, bridge, ahead)?,
             }
         }
@@ -155,20 +155,19 @@ fn over<'a>(run: &'a Run, ended: &'a EndedRun, links: &'a Links) -> Phase<'a> {
     }
 }
 
-/// How long until a run begins: what is before it takes as long as the last ones did.
+/// How long until a run begins: what is before it takes as long as the last ones did. None: nobody
+/// knows, or nothing is before it.
 fn expected(
     db: &Transaction<'_>,
     bridge: &Bridge,
-    ahead: u32,
+    ahead: Ahead,
 ) -> rusqlite::Result<Option<Duration>> {
+    let at_once = u32::try_from(bridge.executor.slots().unwrap_or(1)).unwrap_or(u32::MAX);
+    let rounds = (ahead.waiting + ahead.running) / at_once.max(1);
     let mut past = store::durations(db, PAST)?;
     past.sort_unstable();
-    let Some(usual) = past.get(past.len() / 2) else {
-        return Ok(None);
-    };
-    let at_once = u32::try_from(bridge.executor.slots().unwrap_or(1)).unwrap_or(u32::MAX);
-    let rounds = (ahead + 1).div_ceil(at_once.max(1));
-    Ok(Some(*usual * rounds))
+    let usual = past.get(past.len() / 2).filter(|_| rounds > 0);
+    Ok(usual.map(|usual| *usual * rounds))
 }
 
 fn since(at: Option<Timestamp>) -> Duration {

@@ -169,12 +169,24 @@ pub fn states(db: &Connection) -> rusqlite::Result<HashMap<String, usize>> {
         .collect()
 }
 
-/// How many runs were asked for before this one and have not begun.
-pub fn ahead(db: &Connection, decision: i64) -> rusqlite::Result<u32> {
+/// Runs that were asked for before another one and are not over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ahead {
+    pub waiting: u32,
+    pub running: u32,
+}
+
+pub fn ahead(db: &Connection, decision: i64) -> rusqlite::Result<Ahead> {
     db.prepare_cached(
-        "SELECT COUNT(*) FROM run WHERE state <> 'over' AND began IS NULL AND decision < ?1",
+        "SELECT COUNT(*) FILTER (WHERE began IS NULL), COUNT(began) FROM run
+         WHERE state <> 'over' AND decision < ?1",
     )?
-    .query_row([decision], |row| row.get(0))
+    .query_row([decision], |row| {
+        Ok(Ahead {
+            waiting: row.get(0)?,
+            running: row.get(1)?,
+        })
+    })
 }
 
 /// Marks a run as being started, if no more than `slots` are then. None: as many as one likes.
@@ -270,8 +282,8 @@ pub fn ask_stop(db: &Connection, key: &RunId, stop: &Stop) -> rusqlite::Result<(
 /// How long the last runs took that came to a verdict, the newest first.
 pub fn durations(db: &Connection, most: usize) -> rusqlite::Result<Vec<Duration>> {
     let mut statement = db.prepare_cached(
-        "SELECT finished - began FROM run
-         WHERE state = 'over' AND began IS NOT NULL AND ended LIKE '{\"recorded\"%'
+        "SELECT finished - COALESCE(began, started) FROM run
+         WHERE state = 'over' AND started IS NOT NULL AND ended LIKE '{\"recorded\"%'
          ORDER BY finished DESC LIMIT ?1",
     )?;
     let rows = statement.query_map([most], |row| {

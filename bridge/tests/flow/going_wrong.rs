@@ -138,3 +138,89 @@ async fn a_status_comment_that_somebody_deleted_is_not_posted_again() {
     assert!(world.said(REPO, number).is_empty());
     world.down().await;
 }
+
+#[tokio::test]
+async fn a_full_disk_delays_what_is_written_and_loses_nothing() {
+    let mut world = World::new().await;
+    let state = world.path("state");
+    std::fs::create_dir(&state).unwrap();
+    let mounted = std::process::Command::new("mount")
+        .args([
+            "-t",
+            "tmpfs",
+            "-o",
+            "size=1m,mode=0700",
+            "cc-ci-test",
+            &state,
+        ])
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("not tried: only root can mount a small disk");
+        return;
+    }
+    let _disk = Unmount(state.clone());
+    let number = world.pull(REPO, "abc1");
+    world.up().await;
+    // All that is left of it: what is written from now on finds no room.
+    let filler = format!("{state}/filler");
+    let room = std::process::Command::new("dd")
+        .args([
+            "if=/dev/zero",
+            &format!("of={filler}"),
+            "bs=4096",
+            "status=none",
+        ])
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert!(!room.unwrap().success(), "the disk is not full");
+    for nth in 0..200 {
+        world.say(REPO, number, "ada", &format!("> {nth}\n> !testme"));
+    }
+    world.say(REPO, number, "ada", "!testme");
+    let end = tokio::time::Instant::now() + std::time::Duration::from_secs(15);
+    while !world.get("/").await.contains("is full") {
+        assert!(
+            tokio::time::Instant::now() < end,
+            "nobody is told that the disk is full"
+        );
+        world.settle().await;
+    }
+    assert_eq!(world.builds(), Vec::new());
+    std::fs::remove_file(&filler).unwrap();
+    world.only(REPO, number, "**PASS**").await;
+    assert_eq!(world.builds().len(), 1);
+    world.down().await;
+}
+
+struct Unmount(String);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[tokio::test]
+async fn hostile_names_of_branches_are_text_and_nothing_else() {
+    let mut world = World::new().await;
+    world.up().await;
+    let hostile = [
+        "$(touch /tmp/x)`id`;&&|<>\"'",
+        "<img src=x onerror=alert(1)>@ada #1",
+        "../../..%2f?x=y&REF=main#",
+        "\u{202e}\n::set-env",
+    ];
+    for (nth, branch) in hostile.into_iter().enumerate() {
+        let sha = full(&format!("abc{nth}"));
+        let head = forge_model::gitea::Head::branch(branch, &sha);
+        let number = world.gitea.open_pull(REPO, "ada", head).unwrap();
+        world.say(REPO, number, "ada", "!testme");
+        let said = world.only(REPO, number, "**PASS**").await.body;
+        assert!(
+            !said.contains("onerror") && !said.contains("touch"),
+            "{said}"
+        );
+    }
+    assert_eq!(world.builds().len(), hostile.len());
+    world.down().await;
+}

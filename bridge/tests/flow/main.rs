@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "what a helper can't do ends the test")]
 
 mod answers;
+mod checking;
 mod going_wrong;
 mod runs;
 mod watching;

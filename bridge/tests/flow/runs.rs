@@ -68,14 +68,14 @@ async fn a_finished_run_is_run_anew_in_the_same_comment() {
     world.down().await;
 }
 
-/// Steps wait until they are let go.
+/// Steps wait until they are let go, one a permit.
 fn hold(world: &World) -> Arc<Semaphore> {
     let gate = Arc::new(Semaphore::new(0));
     let own = Arc::clone(&gate);
     world.drone.on_step(move |step| {
         let gate = Arc::clone(&own);
         async move {
-            drop(gate.acquire().await);
+            gate.acquire().await.unwrap().forget();
             pass(&step)
         }
     });
@@ -190,6 +190,34 @@ async fn stop_ends_what_goes_on_and_says_by_whom() {
         })
         .await;
     assert_eq!(world.builds()[0].status, Status::Killed);
+    world.down().await;
+}
+
+#[tokio::test]
+async fn a_run_that_waits_knows_its_place_and_when_it_should_begin() {
+    let mut world = World::new().await;
+    world.drone.set_capacity(1);
+    let past = world.pull(REPO, "ccc1");
+    let pulls = ["ccc2", "ccc3", "ccc4"].map(|sha| world.pull(REPO, sha));
+    world.up().await;
+    world.say(REPO, past, "ada", "!testme");
+    world.only(REPO, past, "**PASS**").await;
+    let gate = hold(&world);
+    world.say(REPO, pulls[0], "ada", "!testme");
+    world.only(REPO, pulls[0], "**Running**").await;
+    for pull in &pulls[1..] {
+        world.say(REPO, *pull, "ada", "!testme");
+        world.only(REPO, *pull, "**Queued**").await;
+    }
+    let next = world.only(REPO, pulls[1], "It is the next.").await.body;
+    assert!(next.contains("It should begin in about"), "{next}");
+    world
+        .only(REPO, pulls[2], "It is number 2 in the queue.")
+        .await;
+    gate.add_permits(1);
+    world.only(REPO, pulls[2], "It is the next.").await;
+    gate.add_permits(10);
+    world.only(REPO, pulls[2], "**PASS**").await;
     world.down().await;
 }
 

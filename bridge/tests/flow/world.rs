@@ -81,7 +81,7 @@ impl World {
         world
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
@@ -91,7 +91,7 @@ impl World {
         fs::set_permissions(Path::new(&path), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    fn config(&self) -> Config {
+    pub fn config(&self) -> Config {
         let (state, token, drone_token) =
             (self.path("state"), self.path("forge"), self.path("drone"));
         let (forge, drone) = (self.gitea.url(), self.drone.url());
