@@ -168,7 +168,8 @@ impl Poster {
         if self.busy.len() < BUSY {
             let place = self.open_somewhere()?;
             let busy = self.world.busy.lock();
-            busy.unwrap_or_else(PoisonError::into_inner).insert(place.clone());
+            busy.unwrap_or_else(PoisonError::into_inner)
+                .insert(place.clone());
             self.busy.push((place.clone(), 0));
             return self.command_among(&place);
         }
@@ -185,10 +186,16 @@ impl Poster {
             4..=6 => {
                 let sha = self.world.commit();
                 self.world.gitea.push(&place.0, place.1, &sha)?;
-                self.script.heads.entry(place.clone()).or_default().push(sha);
+                self.script
+                    .heads
+                    .entry(place.clone())
+                    .or_default()
+                    .push(sha);
                 self.command_among(&place)
             }
-            7..=9 => self.post(&place, author, "!testme stop", What::Stop).map(drop),
+            7..=9 => self
+                .post(&place, author, "!testme stop", What::Stop)
+                .map(drop),
             _ => {
                 let text = help(&mut self.rng);
                 self.post(&place, author, text, What::Help).map(drop)
@@ -362,7 +369,9 @@ impl Poster {
     fn edit(&mut self, number: usize, editor: &str, text: &str) -> Result<()> {
         let posted = &mut self.script.posted[number];
         self.world.gitea.edit_comment(posted.id, editor, text)?;
-        posted.edits.push((self.begun.elapsed().as_millis(), text.to_owned()));
+        posted
+            .edits
+            .push((self.begun.elapsed().as_millis(), text.to_owned()));
         Ok(())
     }
 }
