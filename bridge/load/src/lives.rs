@@ -162,6 +162,10 @@ impl Lives {
         }
         let point = Point::ALL[self.next_point % Point::ALL.len()];
         let first_round = self.next_point < Point::ALL.len();
+        // Those that never killed are tried again first.
+        let unkilled = |point: &&Point| !self.deaths.by_point.contains_key(point.name());
+        let again = Point::ALL.iter().find(unkilled);
+        let point = again.filter(|_| !first_round).copied().unwrap_or(point);
         self.next_point += 1;
         if point == Point::Enrolling {
             // Each repository is enrolled once.
@@ -173,7 +177,7 @@ impl Lives {
             }
             return Ok(Plan::Point(point, 1));
         }
-        let nth = if first_round {
+        let nth = if first_round || again.is_some() {
             1
         } else {
             self.rng.random_range(1..=3)
@@ -184,14 +188,6 @@ impl Lives {
     async fn missed(&mut self, what: &str) -> Result<()> {
         self.deaths.missed += 1;
         self.log(format!("did not come to {what}"));
-        // Those that never killed are tried again first.
-        if let Some(name) = self.deaths.unkilled().first() {
-            let all = Point::ALL.iter();
-            let again = all.into_iter().position(|point| point.name() == *name);
-            if self.next_point >= Point::ALL.len() {
-                self.next_point = again.unwrap_or(0);
-            }
-        }
         self.stop().await
     }
 
