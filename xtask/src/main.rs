@@ -3,6 +3,7 @@
 mod bench;
 mod chaos;
 mod ci;
+mod demo;
 mod doctor;
 mod exit;
 mod fuzz;
@@ -35,6 +36,7 @@ enum Command {
     Ci(ci::Ci),
     Cancel(ci::Cancel),
     Report(ci::Report),
+    Demo(demo::Demo),
     Doctor(doctor::Doctor),
     Fuzz(fuzz::Fuzz),
     Images(images::Images),
@@ -53,6 +55,7 @@ impl Command {
             Self::Ci(ci) => ci.run(),
             Self::Cancel(cancel) => cancel.run(),
             Self::Report(report) => report.run(),
+            Self::Demo(demo) => demo.run(),
             Self::Doctor(doctor) => doctor.run(),
             Self::Fuzz(fuzz) => fuzz.run(),
             Self::Images(images) => images.run(),

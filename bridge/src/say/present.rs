@@ -1,6 +1,7 @@
 //! What the forge is to show of a run, from what the store knows: called in each transaction that
 //! changes a run, so that the two never differ.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,7 +20,8 @@ use crate::store::{self, EndedRun, Kind, Run, State, Stop, json};
 /// How many past runs tell how long the next one takes.
 const PAST: usize = 11;
 
-/// Wishes for the comment and the commit status of a head, as its last run stands.
+/// Wishes for the comment of a head, as its last run stands, and for a commit status of each kind of
+/// run that it had.
 pub fn present(
     db: &Transaction<'_>,
     bridge: &Bridge,
@@ -27,38 +29,40 @@ pub fn present(
     pull: PullNumber,
     head: &CommitSha,
 ) -> rusqlite::Result<()> {
-    let Some(run) = store::last_of_head(db, repo, pull, head)? else {
-        return Ok(());
-    };
-    let asked = Asked {
-        tiers: run.order.tiers.clone(),
-        quick: run.order.quick,
-        from: run.order.from.clone(),
-    };
-    let links = Links::new(bridge, &run);
-    let view = View {
-        recipe: &run.order.recipe,
-        repo,
-        pull,
-        head,
-        asked: &asked,
-        phase: phase(db, bridge, &run, &links)?,
-        notes: &run.notes,
-    };
-    let subject = marker::of_status(repo, pull, head).to_string();
-    let text = status_comment(&view);
-    store::want(db, repo, Kind::Comment, &subject, pull, &text)?;
-
-    let (state, description) = commit_status(&view);
-    let context = context(&run.order);
-    let wanted = Wanted {
-        state: state.as_str().to_owned(),
-        context: context.to_owned(),
-        description,
-        target_url: links.report.clone().or_else(|| links.build.clone()),
-    };
-    let subject = format!("{head} {context}");
-    store::want(db, repo, Kind::Status, &subject, pull, &json(&wanted))?;
+    let mut contexts = BTreeSet::new();
+    for (nth, run) in store::runs_of_head(db, repo, pull, head)?
+        .iter()
+        .enumerate()
+    {
+        let context = context(&run.order);
+        let is_last_of_kind = contexts.insert(context);
+        if !is_last_of_kind {
+            continue;
+        }
+        let asked = Asked {
+            tiers: run.order.tiers.clone(),
+            quick: run.order.quick,
+            from: run.order.from.clone(),
+        };
+        let links = Links::new(bridge, run);
+        let view = View {
+            recipe: &run.order.recipe,
+            repo,
+            pull,
+            head,
+            asked: &asked,
+            phase: phase(db, bridge, run, &links)?,
+            notes: &run.notes,
+        };
+        if nth == 0 {
+            let subject = marker::of_status(repo, pull, head).to_string();
+            let text = status_comment(&view);
+            store::want(db, repo, Kind::Comment, &subject, pull, &text)?;
+        }
+        let wanted = Wanted::new(&view, context, &links);
+        let subject = format!("{head} {context}");
+        store::want(db, repo, Kind::Status, &subject, pull, &json(&wanted))?;
+    }
     Ok(())
 }
 
@@ -182,6 +186,16 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    fn new(view: &View<'_>, context: &str, links: &Links) -> Self {
+        let (state, description) = commit_status(view);
+        Self {
+            state: state.as_str().to_owned(),
+            context: context.to_owned(),
+            description,
+            target_url: links.report.clone().or_else(|| links.build.clone()),
+        }
+    }
+
     pub fn parse(text: &str) -> serde_json::Result<Self> {
         serde_json::from_str(text)
     }

@@ -24,8 +24,8 @@ pub use polls::{
     one_due_pull, set_source, source,
 };
 pub use runs::{
-    EndedRun, Run, State, Stop, ahead, ask_stop, durations, insert_run, last_of_head, live_keys,
-    live_of_pull, live_runs, run, set_progress, set_state, settle, states, take_slot,
+    EndedRun, Run, State, Stop, ahead, ask_stop, durations, insert_run, live_keys, live_of_pull,
+    live_runs, run, runs_of_head, set_progress, set_state, settle, states, take_slot,
 };
 pub use said::{Kind, Said, due_said, give_up, mark_asked, mark_said, one_due, said_of, want};
 pub use shown::{

@@ -201,21 +201,21 @@ pub fn live_of_pull(db: &Connection, repo: &Repo, pull: PullNumber) -> rusqlite:
         .collect()
 }
 
-/// The last run of a head: the one that its comment is about.
-pub fn last_of_head(
+/// The runs of a head, the last one first: that is the one that its comment is about.
+pub fn runs_of_head(
     db: &Connection,
     repo: &Repo,
     pull: PullNumber,
     head: &CommitSha,
-) -> rusqlite::Result<Option<Run>> {
+) -> rusqlite::Result<Vec<Run>> {
     let sql = format!(
         "SELECT {COLUMNS} FROM run
-         WHERE repository = ?1 AND pull = ?2 AND head = ?3 ORDER BY decision DESC LIMIT 1"
+         WHERE repository = ?1 AND pull = ?2 AND head = ?3 ORDER BY decision DESC"
     );
     let mut statement = db.prepare_cached(&sql)?;
     statement
-        .query_row(params![repo.to_string(), pull, head.as_str()], read)
-        .optional()
+        .query_map(params![repo.to_string(), pull, head.as_str()], read)?
+        .collect()
 }
 
 /// A step of a run that is not over. The executor's name for it comes with [`State::Started`].

@@ -72,7 +72,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Said> {
     })
 }
 
-/// Wishes for a text; the same one again changes nothing. The answer: whether there is news.
+/// Wishes for a text; the same one again changes nothing. A new one is tried even if the one before
+/// it was given up: what was refused or failed for long may go now. The answer: whether there is
+/// news.
 pub fn want(
     db: &Connection,
     repo: &Repo,
@@ -85,7 +87,8 @@ pub fn want(
         .prepare_cached(
             "INSERT INTO said (repository, kind, subject, pull, wanted, revision, said, asked)
              VALUES (?1, ?2, ?3, ?4, ?5, 1, 0, 0)
-             ON CONFLICT DO UPDATE SET wanted = excluded.wanted, revision = revision + 1
+             ON CONFLICT DO UPDATE SET wanted = excluded.wanted, revision = revision + 1,
+                given_up = NULL
              WHERE wanted <> excluded.wanted",
         )?
         .execute(params![

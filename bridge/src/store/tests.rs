@@ -217,7 +217,11 @@ fn a_wish_is_news_only_where_it_differs() {
         (said.remote, said.asked, said.revision),
         (Some(77), false, 2)
     );
-    mark_said(&db, id, 2, None).unwrap();
+    give_up(&db, id, "the thread is locked").unwrap();
+    assert_eq!(due_said(&db).unwrap(), Vec::<i64>::new());
+    assert!(wish("done"), "a new text is tried anew");
+    assert_eq!(due_said(&db).unwrap(), [id]);
+    mark_said(&db, id, 3, None).unwrap();
     assert_eq!(due_said(&db).unwrap(), Vec::<i64>::new());
     assert_eq!(due_said_count(&db).unwrap(), 0);
 }

@@ -194,6 +194,39 @@ async fn stop_ends_what_goes_on_and_says_by_whom() {
 }
 
 #[tokio::test]
+async fn each_kind_of_run_has_a_commit_status_that_ends() {
+    let mut world = World::new().await;
+    world.drone.on_step(|mut step| async move {
+        if step.environment["QUICK"] == "1" {
+            return pass(&step);
+        }
+        step.killed().await;
+        137
+    });
+    let number = world.pull(REPO, "abc7");
+    world.up().await;
+    world.say(REPO, number, "ada", "!testme");
+    world.only(REPO, number, "**Running**").await;
+    world.say(REPO, number, "ada", "!testme stop");
+    world.say(REPO, number, "ada", "!testme quick");
+    world.only(REPO, number, "**PASS**").await;
+    world
+        .until("both statuses at their end", || {
+            let all = world.gitea.statuses(REPO, &full("abc7"));
+            let last = |context: &str| {
+                let of = all.iter().rev().find(|status| status.context == context);
+                of.map(|status| status.state.clone())
+            };
+            match (last("cc-ci/testme"), last("cc-ci/testme/quick")) {
+                (Some(whole), Some(quick)) if whole == "error" && quick == "success" => Ok(()),
+                _ => Err(all),
+            }
+        })
+        .await;
+    world.down().await;
+}
+
+#[tokio::test]
 async fn a_run_that_goes_on_is_followed_by_the_next_bridge() {
     let mut world = World::new().await;
     let gate = hold(&world);
