@@ -34,9 +34,13 @@ pub fn end(world: &World) {
 fn rules() -> Vec<Rule> {
     vec![
         Rule::new(Fault::ClosedAfter).on_writes().rate(0.04),
-        Rule::new(Fault::AppliedLate(APPLIED_LATE)).on_writes().rate(0.04),
+        Rule::new(Fault::AppliedLate(APPLIED_LATE))
+            .on_writes()
+            .rate(0.04),
         Rule::new(Fault::ErrorAfter(500)).on_writes().rate(0.03),
-        Rule::new(Fault::ErrorAfter(502)).on([Kind::BuildStart]).rate(0.05),
+        Rule::new(Fault::ErrorAfter(502))
+            .on([Kind::BuildStart])
+            .rate(0.05),
         Rule::new(Fault::ClosedBefore).rate(0.01),
         Rule::new(Fault::ErrorBefore(503)).rate(0.01),
         Rule::new(Fault::ClosedAfter).rate(0.005),

@@ -119,9 +119,7 @@ impl Lives {
                 self.life.start(None)?;
                 self.life.aim(shot);
                 match self.life.end_within(PATIENCE).await? {
-                    Some(status)
-                        if status.signal() == Some(SIGKILL) && self.life.was_shot() =>
-                    {
+                    Some(status) if status.signal() == Some(SIGKILL) && self.life.was_shot() => {
                         *self.deaths.by_request.entry(shot.name()).or_default() += 1;
                         self.log(format!("killed {} {}", shot.name(), shot.nth));
                     }
@@ -150,7 +148,11 @@ impl Lives {
             // Each kind before and after, by turns.
             let turn = self.next_shot / SHOTS.len() + self.next_shot;
             self.next_shot += 1;
-            let when = if turn % 2 == 0 { When::After } else { When::Before };
+            let when = if turn % 2 == 0 {
+                When::After
+            } else {
+                When::Before
+            };
             return Ok(Plan::Shot(Shot {
                 server,
                 kind,
@@ -160,31 +162,32 @@ impl Lives {
         }
         let point = Point::ALL[self.next_point % Point::ALL.len()];
         let first_round = self.next_point < Point::ALL.len();
+        // Those that never killed are tried again first.
+        let unkilled = |point: &&Point| !self.deaths.by_point.contains_key(point.name());
+        let again = Point::ALL.iter().find(unkilled);
+        let point = again.filter(|_| !first_round).copied().unwrap_or(point);
         self.next_point += 1;
         if point == Point::Enrolling {
             // Each repository is enrolled once.
             self.late += 1;
-            self.world.settings(self.late.min(self.world.late.len()), 100)?;
+            self.world
+                .settings(self.late.min(self.world.late.len()), 100)?;
             if self.late > self.world.late.len() {
                 return self.plan();
             }
             return Ok(Plan::Point(point, 1));
         }
-        let nth = if first_round { 1 } else { self.rng.random_range(1..=3) };
+        let nth = if first_round || again.is_some() {
+            1
+        } else {
+            self.rng.random_range(1..=3)
+        };
         Ok(Plan::Point(point, nth))
     }
 
     async fn missed(&mut self, what: &str) -> Result<()> {
         self.deaths.missed += 1;
         self.log(format!("did not come to {what}"));
-        // Those that never killed are tried again first.
-        if let Some(name) = self.deaths.unkilled().first() {
-            let all = Point::ALL.iter();
-            let again = all.into_iter().position(|point| point.name() == *name);
-            if self.next_point >= Point::ALL.len() {
-                self.next_point = again.unwrap_or(0);
-            }
-        }
         self.stop().await
     }
 
@@ -208,6 +211,8 @@ impl Lives {
     }
 
     fn log(&mut self, text: String) {
-        self.deaths.log.push((self.begun.elapsed().as_millis(), text));
+        self.deaths
+            .log
+            .push((self.begun.elapsed().as_millis(), text));
     }
 }

@@ -47,6 +47,8 @@ pub struct Poster {
     /// Where chatter goes.
     recent: VecDeque<Place>,
     busy: Vec<(Place, u32)>,
+    /// Where a stop follows soon, while there is something to stop.
+    stops: VecDeque<(Instant, Place)>,
     locked: Option<Place>,
     shut: Option<Place>,
     elsewhere: Option<Place>,
@@ -64,6 +66,7 @@ impl Poster {
             script: Script::default(),
             recent: VecDeque::new(),
             busy: Vec::new(),
+            stops: VecDeque::new(),
             locked: None,
             shut: None,
             elsewhere: None,
@@ -104,6 +107,7 @@ impl Poster {
             owed += BEAT.as_secs_f64() * if enough { SLOW } else { pace.a_second };
             while owed >= 1.0 {
                 let before = self.script.posted.len();
+                self.stop()?;
                 let commands = if enough { 0.6 } else { pace.commands };
                 if self.rng.random_bool(commands) {
                     self.deed()?;
@@ -168,7 +172,8 @@ impl Poster {
         if self.busy.len() < BUSY {
             let place = self.open_somewhere()?;
             let busy = self.world.busy.lock();
-            busy.unwrap_or_else(PoisonError::into_inner).insert(place.clone());
+            busy.unwrap_or_else(PoisonError::into_inner)
+                .insert(place.clone());
             self.busy.push((place.clone(), 0));
             return self.command_among(&place);
         }
@@ -182,13 +187,19 @@ impl Poster {
         let author = self.member();
         match self.rng.random_range(0..12) {
             0..=3 => self.command_among(&place),
-            4..=6 => {
+            4..=7 => {
                 let sha = self.world.commit();
                 self.world.gitea.push(&place.0, place.1, &sha)?;
-                self.script.heads.entry(place.clone()).or_default().push(sha);
+                self.script
+                    .heads
+                    .entry(place.clone())
+                    .or_default()
+                    .push(sha);
                 self.command_among(&place)
             }
-            7..=9 => self.post(&place, author, "!testme stop", What::Stop).map(drop),
+            8 => self
+                .post(&place, author, "!testme stop", What::Stop)
+                .map(drop),
             _ => {
                 let text = help(&mut self.rng);
                 self.post(&place, author, text, What::Help).map(drop)
@@ -196,9 +207,26 @@ impl Poster {
         }
     }
 
+    /// What was begun a moment ago is stopped, one at a time.
+    fn stop(&mut self) -> Result<()> {
+        let due = self
+            .stops
+            .front()
+            .is_some_and(|(at, _)| *at <= Instant::now());
+        if let Some((_, place)) = self.stops.pop_front_if(|_| due) {
+            let author = self.member();
+            self.post(&place, author, "!testme stop", What::Stop)?;
+        }
+        Ok(())
+    }
+
     fn command_among(&mut self, place: &Place) -> Result<()> {
         let (text, wish) = command(&mut self.rng);
         let author = self.member();
+        if self.rng.random_bool(0.5) {
+            let soon = Duration::from_millis(self.rng.random_range(200..1_500));
+            self.stops.push_back((Instant::now() + soon, place.clone()));
+        }
         self.post(place, author, text, What::Among(wish)).map(drop)
     }
 
@@ -362,7 +390,9 @@ impl Poster {
     fn edit(&mut self, number: usize, editor: &str, text: &str) -> Result<()> {
         let posted = &mut self.script.posted[number];
         self.world.gitea.edit_comment(posted.id, editor, text)?;
-        posted.edits.push((self.begun.elapsed().as_millis(), text.to_owned()));
+        posted
+            .edits
+            .push((self.begun.elapsed().as_millis(), text.to_owned()));
         Ok(())
     }
 }

@@ -73,7 +73,10 @@ impl Report {
         let key = format!("-c{comment}-");
         let lines = self.log.lines();
         let about = lines.filter(|line| line.contains(&number) || line.contains(&key));
-        let lines: Vec<_> = about.take(LINES).map(|line| format!("    {line}")).collect();
+        let lines: Vec<_> = about
+            .take(LINES)
+            .map(|line| format!("    {line}"))
+            .collect();
         lines.join("\n")
     }
 }
@@ -81,7 +84,10 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let facts = &self.facts;
-        let edited = facts.posted.iter().filter(|posted| !posted.edits.is_empty());
+        let edited = facts
+            .posted
+            .iter()
+            .filter(|posted| !posted.edits.is_empty());
         let rows = [
             ("seed", self.seed.to_string()),
             ("comments", self.comments().to_string()),
@@ -92,10 +98,19 @@ impl fmt::Display for Report {
             ("comments of the bridge", facts.said.len().to_string()),
             ("kills", self.kills().to_string()),
             ("ends by SIGTERM", self.deaths.graceful.to_string()),
-            ("  the slowest", format!("{} ms", self.deaths.slowest.as_millis())),
-            ("lives that missed their kill", self.deaths.missed.to_string()),
+            (
+                "  the slowest",
+                format!("{} ms", self.deaths.slowest.as_millis()),
+            ),
+            (
+                "lives that missed their kill",
+                self.deaths.missed.to_string(),
+            ),
             ("faults on the way", self.faults.to_string()),
-            ("Drone did not reach the forge", self.weather.dial_errors.to_string()),
+            (
+                "Drone did not reach the forge",
+                self.weather.dial_errors.to_string(),
+            ),
             ("jumps of the forge's clock", self.weather.jumps.to_string()),
             ("webhooks sent", self.sent.tries.to_string()),
             ("  taken", self.sent.taken.to_string()),

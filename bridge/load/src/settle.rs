@@ -61,7 +61,9 @@ pub async fn settled(
             let facts = facts(world, script);
             let found = violations(&facts);
             if found.is_empty() {
-                bail!("after {deadline:?} the bridge still did something, though nothing is missing");
+                bail!(
+                    "after {deadline:?} the bridge still did something, though nothing is missing"
+                );
             }
             return Ok((facts, found));
         }
@@ -70,8 +72,16 @@ pub async fn settled(
 
 async fn is_idle(world: &World, outside: &Outside) -> bool {
     let built = world.drone.slots_taken() == 0
-        && world.drone.builds(CI).iter().all(|build| build.status.is_final());
-    built && outside.metrics().await.is_ok_and(|metrics| metrics.is_idle())
+        && world
+            .drone
+            .builds(CI)
+            .iter()
+            .all(|build| build.status.is_final());
+    built
+        && outside
+            .metrics()
+            .await
+            .is_ok_and(|metrics| metrics.is_idle())
 }
 
 /// What both models hold now.
@@ -115,5 +125,9 @@ pub fn facts(world: &World, script: &Script) -> Facts {
 
 /// How many builds came to each end.
 pub fn count(facts: &Facts, status: Status) -> usize {
-    facts.builds.iter().filter(|build| build.status == status).count()
+    facts
+        .builds
+        .iter()
+        .filter(|build| build.status == status)
+        .count()
 }

@@ -132,7 +132,10 @@ async fn first_life(life: &Life, outside: &Outside) -> Result<()> {
         if let Some(status) = life.end_within(Duration::ZERO).await? {
             bail!("the bridge ended at once: {status}");
         }
-        ensure!(Instant::now() < until, "the bridge is not ready after {UP:?}");
+        ensure!(
+            Instant::now() < until,
+            "the bridge is not ready after {UP:?}"
+        );
     }
     life.stop().await.context("the first life")?;
     Ok(())
@@ -173,7 +176,10 @@ async fn last_life(
     let mut every = tokio::time::interval(Duration::from_millis(50));
     while !outside.is_ready().await {
         every.tick().await;
-        ensure!(Instant::now() < until, "the bridge is not ready after {UP:?}");
+        ensure!(
+            Instant::now() < until,
+            "the bridge is not ready after {UP:?}"
+        );
     }
     for delivery in &sent.kept {
         deliver::send(outside, delivery).await;

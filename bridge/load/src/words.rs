@@ -29,14 +29,20 @@ const fn wish(tiers: &'static str, quick: bool, from: &'static str) -> Wish {
 const COMMANDS: [(&str, Wish); 10] = [
     ("!testme", wish("", false, "")),
     ("!testme\n", wish("", false, "")),
-    ("Please have a look.\r\n\r\n!testme\r\n", wish("", false, "")),
+    (
+        "Please have a look.\r\n\r\n!testme\r\n",
+        wish("", false, ""),
+    ),
     ("  !testme  \nThank you!", wish("", false, "")),
     ("!testme quick", wish("", true, "")),
     ("!testme --quick", wish("", true, "")),
     ("!testme custom upgrade", wish("upgrade,custom", false, "")),
     ("!testme backup", wish("backup", false, "")),
     ("!testme from=1.0.0+1.2.3", wish("", false, "1.0.0+1.2.3")),
-    ("```\n!testme stop\n```\n\n!testme\n!testme quick", wish("", false, "")),
+    (
+        "```\n!testme stop\n```\n\n!testme\n!testme quick",
+        wish("", false, ""),
+    ),
 ];
 
 pub fn command(rng: &mut StdRng) -> (&'static str, Wish) {

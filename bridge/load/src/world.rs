@@ -56,8 +56,12 @@ pub struct World {
 
 impl World {
     pub async fn new(size: Size) -> Result<Self> {
-        let gitea = Gitea::start().await.context("starting the model of Gitea")?;
-        let drone = Drone::start().await.context("starting the model of Drone")?;
+        let gitea = Gitea::start()
+            .await
+            .context("starting the model of Gitea")?;
+        let drone = Drone::start()
+            .await
+            .context("starting the model of Drone")?;
         let name = |n: usize| format!("{ORGANISATION}/app-{n:04}");
         let last = size.enrolled + size.late;
         let world = Self {
@@ -104,7 +108,11 @@ impl World {
             self.gitea.grant(repo, BOT, Right::WriteCode)?;
         }
         for (n, repo) in self.enrolled.iter().take(hooked).enumerate() {
-            let content = if n % 2 == 0 { Content::Json } else { Content::Form };
+            let content = if n % 2 == 0 {
+                Content::Json
+            } else {
+                Content::Form
+            };
             let events = ["issue_comment", "pull_request_comment"];
             let url = format!("{}/hook", self.bridge());
             self.gitea.add_hook(repo, &url, content, SECRET, &events)?;
@@ -121,7 +129,10 @@ impl World {
             "write:repository",
             "read:organization",
         ];
-        secret(&self.path("forge_token"), &self.gitea.add_token(BOT, &scopes)?)?;
+        secret(
+            &self.path("forge_token"),
+            &self.gitea.add_token(BOT, &scopes)?,
+        )?;
         let token = "0123456789abcdef0123456789abcdef";
         self.drone.add_token(token, BOT, CI, drone::Right::Write);
         secret(&self.path("drone_token"), token)?;

@@ -38,7 +38,9 @@ pub fn check(index: &Index<'_>) -> Vec<Violation> {
         for (context, state) in contexts.iter().filter(|(_, state)| *state == "pending") {
             let place = index.facts.heads.iter();
             let mut place = place.filter(|((of, _), heads)| of == repo && heads.contains(head));
-            let about = place.next().and_then(|(place, _)| commands(index, place).last().copied());
+            let about = place
+                .next()
+                .and_then(|(place, _)| commands(index, place).last().copied());
             let text = format!("{context} of {head} in {repo} stays {state}");
             found.push(Violation::new(Rule::StaleStatus, about, text));
         }
@@ -52,14 +54,24 @@ fn stale(about: Option<u64>, said: &Said) -> Violation {
 }
 
 fn is_final(line: &str) -> bool {
-    ["**PASS**", "**FAIL**", "**ERROR**", "**CANCELLED**", "**Superseded**"]
-        .iter()
-        .any(|word| line.starts_with(word))
+    [
+        "**PASS**",
+        "**FAIL**",
+        "**ERROR**",
+        "**CANCELLED**",
+        "**Superseded**",
+    ]
+    .iter()
+    .any(|word| line.starts_with(word))
 }
 
 /// The commands on a pull request that may have started a run.
 fn commands(index: &Index<'_>, place: &Place) -> Vec<u64> {
-    let here = index.facts.posted.iter().filter(|posted| posted.place == *place);
+    let here = index
+        .facts
+        .posted
+        .iter()
+        .filter(|posted| posted.place == *place);
     here.filter(|posted| matches!(posted.what, What::Alone(_) | What::Among(_)))
         .map(|posted| posted.id)
         .collect()
@@ -81,12 +93,7 @@ fn ends(build: &Build) -> Vec<(&'static str, &'static str)> {
 }
 
 /// The last run of a head is the one that its comment is about.
-fn comment(
-    index: &Index<'_>,
-    place: &Place,
-    head: &str,
-    builds: &[&Build],
-) -> Option<Violation> {
+fn comment(index: &Index<'_>, place: &Place, head: &str, builds: &[&Build]) -> Option<Violation> {
     let last = builds.last()?;
     let about = last.comment();
     let marker = marker_of_status(place, head);
@@ -102,7 +109,10 @@ fn comment(
     let mut may = ends(last);
     // A later command may have been stopped or superseded before it became a build.
     let later = commands(index, place);
-    if later.iter().any(|id| Some(*id) > about && index.builds(*id).is_empty()) {
+    if later
+        .iter()
+        .any(|id| Some(*id) > about && index.builds(*id).is_empty())
+    {
         may.extend([("**CANCELLED**", "error"), ("**Superseded**", "error")]);
     }
     if may.iter().any(|(word, _)| line.starts_with(word)) {
@@ -115,12 +125,7 @@ fn comment(
     Some(Violation::new(Rule::StaleComment, about, text))
 }
 
-fn statuses(
-    index: &Index<'_>,
-    place: &Place,
-    head: &str,
-    builds: &[&Build],
-) -> Vec<Violation> {
+fn statuses(index: &Index<'_>, place: &Place, head: &str, builds: &[&Build]) -> Vec<Violation> {
     let mut newest: BTreeMap<&str, &Build> = BTreeMap::new();
     for build in builds {
         let posted = build.comment().and_then(|id| index.posted.get(&id));
@@ -128,13 +133,19 @@ fn statuses(
             newest.insert(wish.context(), build);
         }
     }
-    let set = index.facts.statuses.get(&(place.0.clone(), head.to_owned()));
+    let set = index
+        .facts
+        .statuses
+        .get(&(place.0.clone(), head.to_owned()));
     let mut found = Vec::new();
     for (context, build) in newest {
         let state = set.and_then(|set| set.get(context)).map(String::as_str);
         let mut may: Vec<_> = ends(build).into_iter().map(|(_, state)| state).collect();
         let later = commands(index, place);
-        if later.iter().any(|id| Some(*id) > build.comment() && index.builds(*id).is_empty()) {
+        if later
+            .iter()
+            .any(|id| Some(*id) > build.comment() && index.builds(*id).is_empty())
+        {
             may.push("error");
         }
         // One that stays pending is told of with all others that do.

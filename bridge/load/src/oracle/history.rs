@@ -12,11 +12,25 @@ pub fn of(index: &Index<'_>, comment: u64) -> String {
         return text;
     };
     let place = &posted.place;
-    let _ = writeln!(text, "  {}#{}, heads {:?}", place.0, place.1, index.facts.heads.get(place));
-    let here = index.facts.posted.iter().filter(|other| other.place == *place);
+    let _ = writeln!(
+        text,
+        "  {}#{}, heads {:?}",
+        place.0,
+        place.1,
+        index.facts.heads.get(place)
+    );
+    let here = index
+        .facts
+        .posted
+        .iter()
+        .filter(|other| other.place == *place);
     let commands = here.filter(|other| other.what != What::Chatter || other.id == comment);
     for other in commands.take(LINES) {
-        let reacted = if index.facts.reacted.contains(&other.id) { ", reacted" } else { "" };
+        let reacted = if index.facts.reacted.contains(&other.id) {
+            ", reacted"
+        } else {
+            ""
+        };
         let _ = writeln!(
             text,
             "  {:>7} ms  comment {} by {}: {:?} ({:?}){reacted}",
@@ -36,9 +50,20 @@ pub fn of(index: &Index<'_>, comment: u64) -> String {
             );
         }
     }
-    for said in index.facts.said.iter().filter(|said| said.place == *place).take(LINES) {
+    for said in index
+        .facts
+        .said
+        .iter()
+        .filter(|said| said.place == *place)
+        .take(LINES)
+    {
         let marker = said.body.lines().next().unwrap_or_default();
-        let _ = writeln!(text, "  the bot's {}: {marker} {:?}", said.id, headline(said));
+        let _ = writeln!(
+            text,
+            "  the bot's {}: {marker} {:?}",
+            said.id,
+            headline(said)
+        );
     }
     for head in index.facts.heads.get(place).into_iter().flatten() {
         let set = index.facts.statuses.get(&(place.0.clone(), head.clone()));

@@ -183,7 +183,11 @@ impl<'a> Index<'a> {
         }
         Self {
             facts,
-            posted: facts.posted.iter().map(|posted| (posted.id, posted)).collect(),
+            posted: facts
+                .posted
+                .iter()
+                .map(|posted| (posted.id, posted))
+                .collect(),
             builds,
             marked,
         }
@@ -214,7 +218,10 @@ fn marker_of_reply(repo: &str, comment: u64) -> String {
 }
 
 fn marker_of_status((repo, pull): &Place, head: &str) -> String {
-    format!("<!-- cc-ci:{} status {pull} {head} -->", repo.to_lowercase())
+    format!(
+        "<!-- cc-ci:{} status {pull} {head} -->",
+        repo.to_lowercase()
+    )
 }
 
 /// What a status comment says first.

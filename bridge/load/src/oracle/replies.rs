@@ -14,7 +14,11 @@ pub fn check(index: &Index<'_>) -> Vec<Violation> {
         if said.len() > 1 {
             let ids: Vec<_> = said.iter().map(|said| said.id).collect();
             let text = format!("the comments {ids:?} have one marker: {marker}");
-            found.push(Violation::new(Rule::CommentTwice, about(index, said[0]), text));
+            found.push(Violation::new(
+                Rule::CommentTwice,
+                about(index, said[0]),
+                text,
+            ));
         }
     }
     let known = known(index);
@@ -22,7 +26,10 @@ pub fn check(index: &Index<'_>) -> Vec<Violation> {
         let marker = said.body.lines().next().unwrap_or_default().trim_end();
         if !known.contains_key(marker) {
             let (repo, pull) = &said.place;
-            let text = format!("comment {} of the bot on {repo}#{pull} begins {marker:?}", said.id);
+            let text = format!(
+                "comment {} of the bot on {repo}#{pull} begins {marker:?}",
+                said.id
+            );
             found.push(Violation::new(Rule::Stray, about(index, said), text));
         }
     }
@@ -68,8 +75,13 @@ fn known(index: &Index<'_>) -> HashMap<String, u64> {
 
 /// The first command on the pull request, for its history.
 fn about(index: &Index<'_>, said: &Said) -> Option<u64> {
-    let mut here = index.facts.posted.iter().filter(|posted| posted.place == said.place);
-    here.find(|posted| posted.what != What::Chatter).map(|posted| posted.id)
+    let mut here = index
+        .facts
+        .posted
+        .iter()
+        .filter(|posted| posted.place == said.place);
+    here.find(|posted| posted.what != What::Chatter)
+        .map(|posted| posted.id)
 }
 
 fn one(index: &Index<'_>, posted: &Posted, replies: usize) -> Vec<Violation> {
@@ -81,21 +93,25 @@ fn one(index: &Index<'_>, posted: &Posted, replies: usize) -> Vec<Violation> {
         What::Alone(_) => (0, 0, true),
         What::Among(_) | What::Stop => (0, 1, true),
         What::Help => (1, 1, true),
-        What::Stranger
-        | What::EditedAtOnce
-        | What::MadeCommand
-        | What::Shut
-        | What::Elsewhere => (0, 1, false),
+        What::Stranger | What::EditedAtOnce | What::MadeCommand | What::Shut | What::Elsewhere => {
+            (0, 1, false)
+        }
     };
     let what = &posted.what;
     let mut found = Vec::new();
     let mut add = |rule, text| found.push(Violation::new(rule, Some(id), text));
     if replies < least {
-        add(Rule::MissingReply, format!("comment {id} ({what:?}) has no reply"));
+        add(
+            Rule::MissingReply,
+            format!("comment {id} ({what:?}) has no reply"),
+        );
     }
     // More than one is told of by its marker.
     if replies > most && most == 0 {
-        add(Rule::NeedlessReply, format!("comment {id} ({what:?}) has a reply"));
+        add(
+            Rule::NeedlessReply,
+            format!("comment {id} ({what:?}) has a reply"),
+        );
     }
     match (reaction, reacted) {
         (true, false) => add(

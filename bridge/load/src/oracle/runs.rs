@@ -32,7 +32,10 @@ pub fn check(index: &Index<'_>) -> Vec<Violation> {
             }
             None => {
                 let id = build.get("COMMENT_ID");
-                let text = format!("build {} is of comment {id:?}, which nobody wrote", build.number);
+                let text = format!(
+                    "build {} is of comment {id:?}, which nobody wrote",
+                    build.number
+                );
                 found.push(Violation::new(Rule::BuildOfNothing, comment, text));
             }
         }
@@ -49,7 +52,10 @@ fn of(index: &Index<'_>, posted: &Posted, wish: &Wish, build: &Build) -> Option<
     let heads = index.heads(posted);
     let wanted = [
         ("PR", pull.to_string()),
-        ("RECIPE", repo.rsplit('/').next().unwrap_or_default().to_owned()),
+        (
+            "RECIPE",
+            repo.rsplit('/').next().unwrap_or_default().to_owned(),
+        ),
         ("TIERS", wish.tiers.to_owned()),
         ("QUICK", if wish.quick { "1" } else { "" }.to_owned()),
         ("FROM", wish.from.to_owned()),
@@ -60,7 +66,10 @@ fn of(index: &Index<'_>, posted: &Posted, wish: &Wish, build: &Build) -> Option<
         .map(|(name, value)| format!("{name} is {:?} and not {value:?}", build.get(name)))
         .collect();
     if !heads.iter().any(|head| head == build.get("REF")) {
-        wrong.push(format!("REF is {:?}, and heads were {heads:?}", build.get("REF")));
+        wrong.push(format!(
+            "REF is {:?}, and heads were {heads:?}",
+            build.get("REF")
+        ));
     }
     if !build.get("SRC").contains(repo.as_str()) {
         wrong.push(format!("SRC is {:?}", build.get("SRC")));
