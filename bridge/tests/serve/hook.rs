@@ -217,6 +217,19 @@ async fn the_form_kind_is_signed_over_its_payload(#[case] body: String, #[case] 
     assert_eq!(served.nudges.try_recv().ok(), (status == 202).then(seven));
 }
 
+#[tokio::test]
+async fn a_form_that_is_signed_as_a_whole_is_taken_too() {
+    let mut served = Setting::default().serve().await;
+    let body = form(BODY);
+    let headers = format!(
+        "{EVENT}Content-Type: application/x-www-form-urlencoded\r\nX-Gitea-Signature: {}\r\n",
+        sign(body.as_bytes())
+    );
+    let answer = served.ask("POST", "/hook", &headers, body.as_bytes()).await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    assert_eq!(served.nudges.try_recv().ok(), Some(seven()));
+}
+
 /// Ten megabytes, signed or not, with a length that tells and in chunks.
 #[tokio::test]
 async fn a_body_of_ten_megabytes_is_cut_off() {
