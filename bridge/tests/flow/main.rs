@@ -8,6 +8,7 @@
 mod answers;
 mod checking;
 mod going_wrong;
+mod local;
 mod runs;
 mod watching;
 mod world;

@@ -36,11 +36,12 @@ pub struct World {
     folder: tempfile::TempDir,
     bridge: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     pub listen: String,
-    /// Lines of the settings beside the usual ones, by section.
+    /// Lines of the settings.
     pub poll: String,
+    /// None: the model of a CI engine.
+    pub executor: Option<String>,
     /// Seconds from poll to poll.
     pub interval: u32,
-    pub more: String,
 }
 
 impl World {
@@ -72,7 +73,7 @@ impl World {
             listen,
             poll: format!("repositories = [{REPO:?}, {OTHER:?}]"),
             interval: 1,
-            more: String::new(),
+            executor: None,
         };
         let token = world.gitea.add_token(BOT, &SCOPES).unwrap();
         world.secret("forge", &token);
@@ -91,24 +92,45 @@ impl World {
         fs::set_permissions(Path::new(&path), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    pub fn config(&self) -> Config {
-        let (state, token, drone_token) =
-            (self.path("state"), self.path("forge"), self.path("drone"));
-        let (forge, drone) = (self.gitea.url(), self.drone.url());
-        let interval = self.interval;
-        let (listen, poll, more, hook) = (&self.listen, &self.poll, &self.more, self.path("hook"));
+    /// The settings, in a file.
+    pub fn settings(&self) -> String {
+        let (state, token) = (self.path("state"), self.path("forge"));
+        let (forge, hook) = (self.gitea.url(), self.path("hook"));
+        let (listen, interval, poll) = (&self.listen, self.interval, &self.poll);
+        let executor = self.executor.clone().unwrap_or_else(|| {
+            let (drone, token) = (self.drone.url(), self.path("drone"));
+            format!(
+                "kind = \"drone\"\nurl = {drone:?}\ntoken_file = {token:?}\nrepository = {CI:?}"
+            )
+        });
         let text = format!(
             "state = {state:?}\nlisten = {listen:?}\n\
              [forge]\nurl = {forge:?}\nbot = {BOT:?}\ntoken_file = {token:?}\nsettle_ms = 300\n\
              [poll]\ninterval_s = {interval}\n{poll}\n\
              [auth]\nallowlist = [\"Grace\"]\n\
              [webhook]\nsecret_file = {hook:?}\n\
-             [executor]\nkind = \"drone\"\nurl = {drone:?}\ntoken_file = {drone_token:?}\n\
-             repository = {CI:?}\nlook_ms = 100\n{more}\n"
+             [executor]\n{executor}\nlook_ms = 100\n"
         );
         let path = self.path("bridge.toml");
         fs::write(&path, text).unwrap();
-        Config::read(Some(Path::new(&path)), |_| None).unwrap()
+        path
+    }
+
+    pub fn config(&self) -> Config {
+        Config::read(Some(Path::new(&self.settings())), |_| None).unwrap()
+    }
+
+    /// The bridge as its own program, which kills itself at a point.
+    pub fn program(&self, killed_at: Option<&str>) -> tokio::process::Child {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_cc-ci-bridge"));
+        command
+            .arg("--config")
+            .arg(self.settings())
+            .kill_on_drop(true);
+        if let Some(point) = killed_at {
+            command.env(bridge::point::KILL, point);
+        }
+        command.stderr(std::process::Stdio::null()).spawn().unwrap()
     }
 
     /// Begins, and waits until all is enrolled and polled once.
@@ -122,6 +144,11 @@ impl World {
             daemon::run_until(config, until).await.unwrap();
         });
         self.bridge = Some((stop, task));
+        self.ready().await;
+    }
+
+    /// Until all is enrolled and polled once.
+    pub async fn ready(&self) {
         let url = format!("http://{}/readyz", self.listen);
         let client = client();
         let end = Instant::now() + Duration::from_secs(20);
