@@ -9,6 +9,7 @@ mod answers;
 mod checking;
 mod going_wrong;
 mod local;
+mod program;
 mod runs;
 mod watching;
 mod world;
