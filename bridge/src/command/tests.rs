@@ -60,6 +60,7 @@ fn a_command_is_understood(#[case] body: &str, #[case] command: Command) {
 #[case("from", "from", Why::NoVersion, None)]
 #[case("--from=", "--from=", Why::NoVersion, None)]
 #[case("from=-rf", "-rf", Why::NotAVersion, None)]
+#[case("from=_1", "_1", Why::NotAVersion, None)]
 #[case("from --quick", "--quick", Why::NotAVersion, None)]
 #[case("from=a;b", "a;b", Why::NotAVersion, None)]
 #[case("from=ä", "ä", Why::NotAVersion, None)]

@@ -84,7 +84,7 @@ fn take_version(asked: &mut Asked, given: &str, value: Option<&str>) -> Result<(
 /// What git and a shell read as a name and nothing else.
 fn is_version(text: &str) -> bool {
     text.len() <= LONGEST_VERSION
-        && !text.starts_with('-')
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || ".+_-".contains(c))
