@@ -1,7 +1,5 @@
 //! Short answers where no run comes of a comment.
 
-use results::text::count;
-
 use super::Note;
 use super::inert::{code, link};
 use super::marker::Marker;
@@ -35,7 +33,6 @@ pub enum Reply {
     Edited,
     Closed,
     Merged,
-    Locked,
     ForkGone,
     NotEnrolled,
     /// The head is no full commit id.
@@ -45,11 +42,6 @@ pub enum Reply {
         link: Option<String>,
     },
     NothingToStop,
-    /// So many runs are asked to stop.
-    Stopping {
-        count: usize,
-    },
-    TooManyForNow,
 }
 
 /// The answer, with its marker as the first line.
@@ -70,7 +62,6 @@ fn text(reply: &Reply) -> String {
         Reply::Edited => "This comment was edited before I first read it, and I can't tell by whom, so nothing was started. Please write a new one.",
         Reply::Closed => "This pull request is closed, so nothing was started. Open it again, then write `!testme` in a new comment.",
         Reply::Merged => "This pull request is merged, so nothing was started: its branch is tested no more.",
-        Reply::Locked => "This thread is locked, so I can't say how a run goes, and nothing was started. Unlock it, then write `!testme` in a new comment.",
         Reply::ForkGone => "The repository that this pull request comes from is gone, so nothing was started. Push the branch again and open a new pull request.",
         Reply::NotEnrolled => "This repository is not enrolled here, so nothing was started. An operator can add it.",
         Reply::BadHead => "The forge does not say which commit is the head of this pull request, so nothing was started. Push again, then write `!testme` in a new comment.",
@@ -79,17 +70,8 @@ fn text(reply: &Reply) -> String {
             return format!("A run of this commit is under way already; {there} says how it goes. To begin anew, write `!testme stop` first.");
         }
         Reply::NothingToStop => "Nothing waits or runs for this pull request, so there is nothing to stop.",
-        Reply::Stopping { count: stopped } => {
-            return format!("{} asked to stop. What was deployed is removed first; that can take some minutes.", was(*stopped));
-        }
-        Reply::TooManyForNow => "That is more than I take within an hour, so nothing was started. Please try again later.",
     }
     .to_owned()
-}
-
-fn was(runs: usize) -> String {
-    let verb = if runs == 1 { "is" } else { "are" };
-    format!("{} {verb}", count(runs, "run"))
 }
 
 fn puzzled(unknown: &Unknown) -> String {

@@ -11,18 +11,14 @@ fn replies_read_well() {
         Reply::Edited,
         Reply::Closed,
         Reply::Merged,
-        Reply::Locked,
         Reply::ForkGone,
         Reply::NotEnrolled,
         Reply::BadHead,
         Reply::NothingToStop,
-        Reply::TooManyForNow,
         Reply::Live {
             link: Some(url.to_owned()),
         },
         Reply::Live { link: None },
-        Reply::Stopping { count: 1 },
-        Reply::Stopping { count: 2 },
     ];
     let said = all.map(|it| {
         let text = reply(&it, &[], &marker);
@@ -43,8 +39,6 @@ fn replies_read_well() {
 
     This pull request is merged, so nothing was started: its branch is tested no more.
 
-    This thread is locked, so I can't say how a run goes, and nothing was started. Unlock it, then write `!testme` in a new comment.
-
     The repository that this pull request comes from is gone, so nothing was started. Push the branch again and open a new pull request.
 
     This repository is not enrolled here, so nothing was started. An operator can add it.
@@ -53,15 +47,9 @@ fn replies_read_well() {
 
     Nothing waits or runs for this pull request, so there is nothing to stop.
 
-    That is more than I take within an hour, so nothing was started. Please try again later.
-
     A run of this commit is under way already; [its comment](<https://git.test/a/b/pulls/7#issuecomment-9>) says how it goes. To begin anew, write `!testme stop` first.
 
     A run of this commit is under way already; its comment says how it goes. To begin anew, write `!testme stop` first.
-
-    1 run is asked to stop. What was deployed is removed first; that can take some minutes.
-
-    2 runs are asked to stop. What was deployed is removed first; that can take some minutes.
     ");
 }
 
