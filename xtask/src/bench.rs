@@ -1,8 +1,10 @@
 //! `bench`: what a run costs, beside what the same work costs without us.
 //!
 //! Figures that are compared are measured in alternation, so that a busy machine weighs on both
-//! sides. Nothing is asserted: a figure beyond its aim is shown as such, and that is all.
+//! sides. A figure beyond its aim is shown as such, and that is all. Only the trial of the bridge
+//! asserts: one comment answered twice or never is a failure.
 
+mod bridge;
 mod engine;
 mod figure;
 mod ours;
@@ -21,12 +23,17 @@ use crate::exit;
 /// Measure what a run costs, beside the same work without cc-ci
 #[derive(Debug, Args)]
 pub struct Bench {
+    /// These parts only; all without
+    #[arg(value_name = "PART", conflicts_with = "only")]
+    parts: Vec<Part>,
     /// Alternating runs of each recipe; 5 of custom-html and 2 of keycloak without
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     runs: Option<u32>,
-    /// These parts only
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    /// The same, with commas between
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
     only: Vec<Part>,
+    #[command(flatten)]
+    trial: bridge::Trial,
     /// Print the figures as JSON on standard output, and nothing else there
     #[arg(long)]
     json: bool,
@@ -44,15 +51,19 @@ enum Part {
     Snapshot,
     /// What the engine abra adds to the commands of abra
     Engine,
+    /// The bridge: killed while people write comments, and what it costs
+    Bridge,
 }
 
 impl Bench {
     pub fn run(self) -> Result<u8> {
-        let parts = if self.only.is_empty() {
+        let asked = [self.parts, self.only].concat();
+        let parts = if asked.is_empty() {
             Part::value_variants()
         } else {
-            &self.only[..]
+            &asked[..]
         };
+        let mut good = true;
         let scratch = Scratch::new()?;
         let mut figures = Vec::new();
         for part in parts {
@@ -64,6 +75,10 @@ impl Bench {
                 Part::Listing => small::listing("custom-html"),
                 Part::Snapshot => snapshot::measure(&scratch),
                 Part::Engine => engine::measure(self.runs.unwrap_or(3), &scratch),
+                Part::Bridge => bridge::measure(&self.trial).map(|(figures, sound)| {
+                    good &= sound;
+                    figures
+                }),
             }?);
         }
         if self.json {
@@ -71,7 +86,7 @@ impl Bench {
         } else {
             println!("{}", figure::table(&figures));
         }
-        Ok(exit::PASS)
+        Ok(if good { exit::PASS } else { exit::FAILED })
     }
 }
 

@@ -148,7 +148,7 @@ impl Lives {
             // Each kind before and after, by turns.
             let turn = self.next_shot / SHOTS.len() + self.next_shot;
             self.next_shot += 1;
-            let when = if turn % 2 == 0 {
+            let when = if turn.is_multiple_of(2) {
                 When::After
             } else {
                 When::Before
