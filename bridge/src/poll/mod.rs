@@ -126,6 +126,13 @@ async fn search(bridge: &Bridge, owner: &str, name: &str) -> Result<u64, Searche
     if changes.now < cursor {
         // The forge's clock was put back: what came since then has a time before the cursor.
         since = back(changes.now, overlap(bridge));
+        // At once, and whatever comes of this poll: were it put forward again before one succeeds,
+        // the old cursor would hide all that was written meanwhile.
+        let (name, now) = (name.to_owned(), changes.now);
+        let lowered = bridge
+            .store
+            .write(move |db| store::set_source(db, &name, now));
+        lowered.await?;
         changes = bridge.forge.search(owner, since).await?;
     }
     point::reach(Point::Searched);

@@ -114,6 +114,29 @@ async fn a_clock_that_is_put_back_hides_no_comment() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_put_back_and_soon_forward_again_hides_no_comment() {
+    let mut world = World::new().await;
+    let number = world.pull(REPO, "abc1");
+    world.up().await;
+    world.settle().await;
+    let hour = jiff::SignedDuration::from_hours(1);
+    world.gitea.clock().jump(-hour);
+    // That the clock was put back is seen, and no poll that knows it succeeds.
+    let broken = Rule::new(Fault::ErrorBefore(502)).on([Kind::IssueSearch]);
+    world.gitea.faults().set(1, [broken.after(1)]);
+    world.say(REPO, number, "ada", "!testme");
+    let failed = || match world.gitea.faults().happened() {
+        0 => Err("no poll failed"),
+        times => Ok(times),
+    };
+    world.until("poll that fails", failed).await;
+    world.gitea.clock().jump(hour);
+    world.gitea.faults().clear();
+    world.only(REPO, number, "**PASS**").await;
+    world.down().await;
+}
+
+#[tokio::test]
 async fn trouble_with_one_pull_request_delays_no_other() {
     let mut world = World::new().await;
     let (bad, good) = (world.pull(REPO, "abc1"), world.pull(OTHER, "abc2"));

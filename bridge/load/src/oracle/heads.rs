@@ -78,16 +78,26 @@ fn commands(index: &Index<'_>, place: &Place) -> Vec<u64> {
 }
 
 /// What may be said of a build: the word of the comment, and the state of the commit status.
-fn ends(build: &Build) -> Vec<(&'static str, &'static str)> {
+fn ends(index: &Index<'_>, place: &Place, build: &Build) -> Vec<(&'static str, &'static str)> {
     let own = match ending(build.get("RUN_KEY")) {
         Ending::Recorded(Verdict::Pass) => ("**PASS**", "success"),
         Ending::Recorded(Verdict::Fail) => ("**FAIL**", "failure"),
         Ending::Recorded(_) | Ending::Silent => ("**ERROR**", "error"),
     };
     let cancelled = [("**CANCELLED**", "error"), ("**Superseded**", "error")];
+    let silent = ending(build.get("RUN_KEY")) == Ending::Silent;
+    let mut here = index
+        .facts
+        .posted
+        .iter()
+        .filter(|posted| posted.place == *place);
     match build.status {
         // A step whose cancel was not heard goes on to its end, and its record may be found.
         Status::Killed => [vec![own], cancelled.to_vec()].concat(),
+        // Without a record nobody knows whether it ended before it was to stop.
+        _ if silent && here.any(|posted| posted.what == What::Stop) => {
+            [vec![own], cancelled.to_vec()].concat()
+        }
         _ => vec![own],
     }
 }
@@ -106,7 +116,7 @@ fn comment(index: &Index<'_>, place: &Place, head: &str, builds: &[&Build]) -> O
         // Told below, once.
         return None;
     }
-    let mut may = ends(last);
+    let mut may = ends(index, place, last);
     // A later command may have been stopped or superseded before it became a build.
     let later = commands(index, place);
     if later
@@ -140,7 +150,10 @@ fn statuses(index: &Index<'_>, place: &Place, head: &str, builds: &[&Build]) -> 
     let mut found = Vec::new();
     for (context, build) in newest {
         let state = set.and_then(|set| set.get(context)).map(String::as_str);
-        let mut may: Vec<_> = ends(build).into_iter().map(|(_, state)| state).collect();
+        let mut may: Vec<_> = ends(index, place, build)
+            .into_iter()
+            .map(|(_, state)| state)
+            .collect();
         let later = commands(index, place);
         if later
             .iter()
