@@ -255,7 +255,7 @@ fn a_keeper_that_is_killed_is_an_error_and_its_app_is_removed() {
 fn kill_keeper(site: &Site, id: &str) {
     let sought = format!("CCCI_RUN_ID={id}");
     let state = format!("CCCI_STATE_DIR={}", site.path("state").display());
-    let mut killed = 0;
+    let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap() {
         let path = entry.unwrap().path();
         let (Ok(arguments), Ok(environment)) = (
@@ -273,12 +273,24 @@ fn kill_keeper(site: &Site, id: &str) {
             && has(&environment, &sought)
             && has(&environment, &state)
         {
-            let pid = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
-            kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
-            killed += 1;
+            let pid: i32 = path.file_name().unwrap().to_str().unwrap().parse().unwrap();
+            let status = fs::read_to_string(path.join("status")).unwrap_or_default();
+            let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+            found.push((pid, parent.map(|parent| parent.trim().to_owned())));
         }
     }
-    assert_eq!(killed, 1);
+    // A child that has not become another program yet looks like the keeper that forked it.
+    let is_child = |parent: &Option<String>| {
+        found
+            .iter()
+            .any(|(pid, _)| parent.as_deref() == Some(&pid.to_string()))
+    };
+    let keepers: Vec<_> = found
+        .iter()
+        .filter(|(_, parent)| !is_child(parent))
+        .collect();
+    assert_eq!(keepers.len(), 1, "{found:?}");
+    kill_process(Pid::from_raw(keepers[0].0).unwrap(), Signal::KILL).unwrap();
 }
 
 #[test]
