@@ -112,7 +112,7 @@ impl Lives {
                         self.log(format!("killed at {} {nth}", point.name()));
                     }
                     Some(status) => self.odd(status),
-                    None => self.missed(point.name()).await?,
+                    None => self.missed(point.name(), Some(point)).await?,
                 }
             }
             Plan::Shot(shot) => {
@@ -124,7 +124,7 @@ impl Lives {
                         self.log(format!("killed {} {}", shot.name(), shot.nth));
                     }
                     Some(status) => self.odd(status),
-                    None => self.missed(&shot.name()).await?,
+                    None => self.missed(&shot.name(), None).await?,
                 }
             }
             Plan::Graceful => {
@@ -185,15 +185,28 @@ impl Lives {
         Ok(Plan::Point(point, nth))
     }
 
-    async fn missed(&mut self, what: &str) -> Result<()> {
+    async fn missed(&mut self, what: &str, point: Option<Point>) -> Result<()> {
         self.deaths.missed += 1;
         self.log(format!("did not come to {what}"));
-        self.stop().await
+        let (status, took) = self.life.stop().await?;
+        match point {
+            // On its way to the end it came there after all.
+            Some(point) if status.signal() == Some(SIGKILL) => {
+                *self.deaths.by_point.entry(point.name()).or_default() += 1;
+            }
+            _ => self.stopped(status, took),
+        }
+        Ok(())
     }
 
     /// Tells it to end.
     pub async fn stop(&mut self) -> Result<()> {
         let (status, took) = self.life.stop().await?;
+        self.stopped(status, took);
+        Ok(())
+    }
+
+    fn stopped(&mut self, status: ExitStatus, took: Duration) {
         if status.code() == Some(0) {
             self.deaths.graceful += 1;
             self.deaths.slowest = self.deaths.slowest.max(took);
@@ -201,7 +214,6 @@ impl Lives {
         } else {
             self.odd(status);
         }
-        Ok(())
     }
 
     fn odd(&mut self, status: ExitStatus) {

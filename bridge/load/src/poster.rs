@@ -20,6 +20,8 @@ const BUSY: usize = 4;
 const DEEDS: u32 = 9;
 /// Chatter goes to the newest pull requests.
 const RECENT: usize = 40;
+/// So many a second after the last one that was asked for, until the bridge was killed often enough.
+const SLOW: f64 = 6.0;
 
 /// What was posted.
 #[derive(Debug, Default)]
@@ -35,9 +37,6 @@ pub struct Pace {
     /// The part of them that are commands, about.
     pub commands: f64,
 }
-
-/// After the number that was asked for, for as long as it takes to kill the bridge often enough.
-const SLOW: f64 = 6.0;
 
 pub struct Poster {
     world: Arc<World>,
@@ -209,11 +208,8 @@ impl Poster {
 
     /// What was begun a moment ago is stopped, one at a time.
     fn stop(&mut self) -> Result<()> {
-        let due = self
-            .stops
-            .front()
-            .is_some_and(|(at, _)| *at <= Instant::now());
-        if let Some((_, place)) = self.stops.pop_front_if(|_| due) {
+        let is_due = |(at, _): &mut (Instant, Place)| *at <= Instant::now();
+        if let Some((_, place)) = self.stops.pop_front_if(is_due) {
             let author = self.member();
             self.post(&place, author, "!testme stop", What::Stop)?;
         }
@@ -288,9 +284,7 @@ impl Poster {
                 place
             }
         };
-        let (text, _) = command(&mut self.rng);
-        let author = self.member();
-        self.post(&place, author, text, What::Shut).map(drop)
+        self.command_at(&place, What::Shut)
     }
 
     fn locked(&mut self) -> Result<()> {
@@ -302,9 +296,7 @@ impl Poster {
                 self.locked.insert(place).clone()
             }
         };
-        let (text, _) = command(&mut self.rng);
-        let author = self.member();
-        self.post(&place, author, text, What::Locked).map(drop)
+        self.command_at(&place, What::Locked)
     }
 
     fn elsewhere(&mut self) -> Result<()> {
@@ -316,9 +308,13 @@ impl Poster {
                 self.elsewhere.insert(place).clone()
             }
         };
+        self.command_at(&place, What::Elsewhere)
+    }
+
+    fn command_at(&mut self, place: &Place, what: What) -> Result<()> {
         let (text, _) = command(&mut self.rng);
         let author = self.member();
-        self.post(&place, author, text, What::Elsewhere).map(drop)
+        self.post(place, author, text, what).map(drop)
     }
 
     fn by_bot(&mut self) -> Result<()> {
@@ -382,6 +378,11 @@ impl Poster {
             what,
             heads: self.script.heads.get(place).map_or(0, Vec::len),
             at: self.begun.elapsed().as_millis(),
+            created: self
+                .world
+                .gitea
+                .comment_seen(id)
+                .map_or(0, |seen| seen.created),
             edits: Vec::new(),
         });
         Ok(self.script.posted.len() - 1)

@@ -15,6 +15,8 @@ use crate::settle::count;
 const SHOWN: usize = 12;
 /// Lines of the bridge's log for each.
 const LINES: usize = 30;
+/// Milliseconds after a comment in which ends of the bridge are shown.
+const NEAR: u128 = 8_000;
 
 pub struct Report {
     pub seed: u64,
@@ -67,17 +69,24 @@ impl Report {
         self.violations.is_empty() && self.odd().is_empty() && self.unkilled().is_empty()
     }
 
-    /// What the bridge itself said of a comment.
+    /// What the bridge itself said of a comment, and how its lives ended about then.
     fn logged(&self, comment: u64) -> String {
         let number = format!("\"comment\":{comment},");
         let key = format!("-c{comment}-");
         let lines = self.log.lines();
         let about = lines.filter(|line| line.contains(&number) || line.contains(&key));
-        let lines: Vec<_> = about
+        let mut text: String = about
             .take(LINES)
-            .map(|line| format!("    {line}"))
+            .map(|line| format!("    {line}\n"))
             .collect();
-        lines.join("\n")
+        let mut posted = self.facts.posted.iter();
+        let at = posted.find(|posted| posted.id == comment).map(|it| it.at);
+        let near =
+            |death: &&(u128, String)| at.is_some_and(|at| (at..at + NEAR).contains(&death.0));
+        for (at, how) in self.deaths.log.iter().filter(near) {
+            text.push_str(&format!("  {at:>7} ms  the bridge: {how}\n"));
+        }
+        text
     }
 }
 

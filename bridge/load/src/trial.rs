@@ -119,7 +119,7 @@ pub async fn exactly_once(settings: &Settings) -> Result<Report> {
 
 fn jumps(settings: &Settings) -> Duration {
     let all = Duration::from_secs_f64(settings.kills as f64 * LIFE);
-    (all / 5).clamp(Duration::from_secs(5), Duration::from_secs(25))
+    (all / 5).clamp(Duration::from_secs(5), Duration::from_secs(60))
 }
 
 /// Nothing fails yet: all repositories are enrolled in it.

@@ -53,9 +53,12 @@ pub fn command(rng: &mut StdRng) -> (&'static str, Wish) {
     COMMANDS[rng.random_range(0..COMMANDS.len())].clone()
 }
 
+/// The first so many have no `!testme`.
+const PLAIN: usize = 3;
 const CHATTER: [&str; 16] = [
     "Looks good to me.",
     "Could you rebase this?",
+    "@mia what do you say?",
     "I don't think that !testme would find it.",
     "```\n!testme\n```",
     "> !testme\n\nThat was me, sorry.",
@@ -67,13 +70,18 @@ const CHATTER: [&str; 16] = [
     "**!testme**",
     "<!-- !testme -->",
     "# !testme",
-    "@mia what do you say?",
     "\u{202e}emtset! \u{7}",
     "| a |\n| --- |\n| !testme |",
 ];
 
 pub fn chatter(rng: &mut StdRng) -> &'static str {
-    CHATTER[rng.random_range(0..CHATTER.len())]
+    // Most of it is not about runs at all.
+    let most = if rng.random_bool(0.6) {
+        PLAIN
+    } else {
+        CHATTER.len()
+    };
+    CHATTER[rng.random_range(0..most)]
 }
 
 const HELP: [&str; 5] = [

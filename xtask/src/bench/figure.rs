@@ -14,7 +14,7 @@ pub enum Aim {
 pub struct Figure {
     pub name: String,
     pub value: f64,
-    /// `s`, `ms`, `MiB`, or `x` for a ratio.
+    /// `s`, `ms`, `MiB`, `x` for a ratio; empty for a number of things.
     pub unit: &'static str,
     pub aim: Option<Aim>,
     /// How it was measured, and what is in it.
@@ -58,11 +58,13 @@ impl Figure {
         };
         let value = match self.unit {
             "ms" | "MiB" => format!("{:.1}", self.value),
+            // All of its digits: 1.02 requests are not one.
+            "" => format!("{}", (self.value * 1_000.0).round() / 1_000.0),
             _ => format!("{:.2}", self.value),
         };
         [
             self.name.clone(),
-            format!("{value} {}", self.unit),
+            format!("{value} {}", self.unit).trim_end().to_owned(),
             aim,
             self.verdict().to_owned(),
             self.how.clone(),
@@ -125,12 +127,14 @@ mod tests {
                 .aim(Aim::AtMost(20.0)),
             Figure::median("whole run, ratio", "x", vec![0.8], "medians").aim(Aim::AtMost(0.75)),
             Figure::median("removal", "s", vec![0.6], "from the events"),
+            Figure::median("violations", "", vec![0.0], "a trial").aim(Aim::AtMost(0.0)),
         ];
         insta::assert_snapshot!(table(&figures), @r"
         figure             value  aim              how
         listing           5.0 ms  <= 20    met     20 listings
         whole run, ratio  0.80 x  <= 0.75  missed  medians
         removal           0.60 s                   from the events
+        violations             0  <= 0    met     a trial
         ");
     }
 }

@@ -19,8 +19,7 @@ pub fn check(index: &Index<'_>) -> Vec<Violation> {
         }
     }
     let mut found = Vec::new();
-    for ((place, head), mut builds) in heads {
-        builds.sort_by_key(|build| build.comment());
+    for ((place, head), builds) in heads {
         found.extend(comment(index, &place, head, &builds));
         if index.facts.writable.contains(&place.0) {
             found.extend(statuses(index, &place, head, &builds));
@@ -102,45 +101,67 @@ fn ends(index: &Index<'_>, place: &Place, build: &Build) -> Vec<(&'static str, &
     }
 }
 
+/// The builds among which the last one is.
+fn last<'a>(index: &Index<'_>, builds: &[&'a Build]) -> Vec<&'a Build> {
+    let follows = |build: &Build, other: &Build| {
+        let both = index.posted_of(build).zip(index.posted_of(other));
+        both.is_some_and(|(posted, other)| posted.id != other.id && !other.may_follow(posted))
+    };
+    let is_last = |build: &&&Build| !builds.iter().any(|other| follows(other, build));
+    builds.iter().filter(is_last).copied().collect()
+}
+
+/// What may be said of the last of these builds.
+fn may(index: &Index<'_>, place: &Place, last: &[&Build]) -> Vec<(&'static str, &'static str)> {
+    let mut may: Vec<_> = last
+        .iter()
+        .flat_map(|build| ends(index, place, build))
+        .collect();
+    // A later command may have been stopped or superseded before it became a build.
+    let here = index.facts.posted.iter();
+    let mut unbuilt = here.filter(|posted| {
+        posted.place == *place
+            && matches!(posted.what, What::Alone(_) | What::Among(_))
+            && index.builds(posted.id).is_empty()
+    });
+    let of = |build: &&Build| index.posted_of(build);
+    if unbuilt.any(|posted| last.iter().filter_map(of).any(|of| posted.may_follow(of))) {
+        may.extend([("**CANCELLED**", "error"), ("**Superseded**", "error")]);
+    }
+    may.sort_unstable();
+    may.dedup();
+    may
+}
+
 /// The last run of a head is the one that its comment is about.
 fn comment(index: &Index<'_>, place: &Place, head: &str, builds: &[&Build]) -> Option<Violation> {
-    let last = builds.last()?;
-    let about = last.comment();
+    let last = last(index, builds);
+    let about = last.first()?.comment();
+    let number = last.first()?.number;
     let marker = marker_of_status(place, head);
     let Some(said) = index.marked(&marker).first() else {
-        let text = format!("build {} has no comment {marker}", last.number);
+        let text = format!("build {number} has no comment {marker}");
         return Some(Violation::new(Rule::MissingStatusComment, about, text));
     };
     let line = headline(said);
-    if !is_final(line) {
-        // Told below, once.
-        return None;
-    }
-    let mut may = ends(index, place, last);
-    // A later command may have been stopped or superseded before it became a build.
-    let later = commands(index, place);
-    if later
-        .iter()
-        .any(|id| Some(*id) > about && index.builds(*id).is_empty())
-    {
-        may.extend([("**CANCELLED**", "error"), ("**Superseded**", "error")]);
-    }
-    if may.iter().any(|(word, _)| line.starts_with(word)) {
+    let may = may(index, place, &last);
+    // One that is not final is told of with all others that are not.
+    if !is_final(line) || may.iter().any(|(word, _)| line.starts_with(word)) {
         return None;
     }
     let text = format!(
-        "comment {} of the bot says {line:?} of build {}, which is {may:?}",
-        said.id, last.number
+        "comment {} of the bot says {line:?} of build {number}, which is {may:?}",
+        said.id
     );
     Some(Violation::new(Rule::StaleComment, about, text))
 }
 
 fn statuses(index: &Index<'_>, place: &Place, head: &str, builds: &[&Build]) -> Vec<Violation> {
-    let mut newest: BTreeMap<&str, &Build> = BTreeMap::new();
+    let mut by_context: BTreeMap<&str, Vec<&Build>> = BTreeMap::new();
     for build in builds {
-        let posted = build.comment().and_then(|id| index.posted.get(&id));
-        if let Some(What::Alone(wish) | What::Among(wish)) = posted.map(|posted| &posted.what) {
-            newest.insert(wish.context(), build);
+        let what = index.posted_of(build).map(|posted| &posted.what);
+        if let Some(What::Alone(wish) | What::Among(wish)) = what {
+            by_context.entry(wish.context()).or_default().push(build);
         }
     }
     let set = index
@@ -148,26 +169,20 @@ fn statuses(index: &Index<'_>, place: &Place, head: &str, builds: &[&Build]) -> 
         .statuses
         .get(&(place.0.clone(), head.to_owned()));
     let mut found = Vec::new();
-    for (context, build) in newest {
+    for (context, builds) in by_context {
+        let last = last(index, &builds);
         let state = set.and_then(|set| set.get(context)).map(String::as_str);
-        let mut may: Vec<_> = ends(index, place, build)
-            .into_iter()
-            .map(|(_, state)| state)
-            .collect();
-        let later = commands(index, place);
-        if later
-            .iter()
-            .any(|id| Some(*id) > build.comment() && index.builds(*id).is_empty())
-        {
-            may.push("error");
-        }
+        let may = may(index, place, &last);
+        let fits = |state: &str| may.iter().any(|(_, other)| *other == state);
         // One that stays pending is told of with all others that do.
-        if state.is_none_or(|state| state != "pending" && !may.contains(&state)) {
+        if state.is_none_or(|state| state != "pending" && !fits(state)) {
+            let number = last.first().map(|build| build.number);
+            let about = last.first().and_then(|build| build.comment());
             let text = format!(
-                "{context} of {head} in {} is {state:?}, and build {} is {may:?}",
-                place.0, build.number
+                "{context} of {head} in {} is {state:?}, and build {number:?} is {may:?}",
+                place.0
             );
-            found.push(Violation::new(Rule::StaleStatus, build.comment(), text));
+            found.push(Violation::new(Rule::StaleStatus, about, text));
         }
     }
     found

@@ -58,8 +58,18 @@ pub struct Posted {
     pub heads: usize,
     /// Milliseconds since the begin.
     pub at: u128,
+    /// By the forge's clock, which jumps.
+    pub created: i64,
     /// When it was edited, and to what.
     pub edits: Vec<(u128, String)>,
+}
+
+impl Posted {
+    /// Whether it may have been decided after another one: in the order of their posting, or in
+    /// the forge's order where both were read at once. Those differ where the clock was put back.
+    fn may_follow(&self, other: &Self) -> bool {
+        self.id > other.id || self.created > other.created
+    }
 }
 
 /// A build, as the CI engine holds it.
@@ -195,6 +205,11 @@ impl<'a> Index<'a> {
 
     fn builds(&self, comment: u64) -> &[&'a Build] {
         self.builds.get(&comment).map_or(&[], Vec::as_slice)
+    }
+
+    /// The comment that a build is of.
+    fn posted_of(&self, build: &Build) -> Option<&'a Posted> {
+        self.posted.get(&build.comment()?).copied()
     }
 
     fn marked(&self, marker: &str) -> &[&'a Said] {

@@ -111,14 +111,22 @@ fn number(index: &Index<'_>, posted: &Posted) -> Option<Violation> {
 
 /// Whether a reply, or the comment of a head that it may be about, says that no run comes of it.
 fn is_accounted(index: &Index<'_>, posted: &Posted) -> bool {
+    let here = index.facts.posted.iter();
+    let mut after = here.filter(|other| other.place == posted.place && other.may_follow(posted));
+    // What may end a run that waits.
+    let ended = after.any(|other| other.what == What::Stop || other.heads != posted.heads);
     let says_so = |head: &String| {
         let said = index.marked(&marker_of_status(&posted.place, head));
+        // The comment is about the last run of a head.
         let newer = index.facts.builds.iter().any(|build| {
-            build.get("REF") == *head && build.comment().is_some_and(|other| other > posted.id)
+            let other = index.posted_of(build);
+            build.get("REF") == *head && other.is_some_and(|other| other.may_follow(posted))
         });
         said.iter().any(|said| {
             let line = headline(said);
-            newer || line.starts_with("**Superseded**") || line.starts_with("**CANCELLED**")
+            (newer && ended)
+                || line.starts_with("**Superseded**")
+                || line.starts_with("**CANCELLED**")
         })
     };
     !index.replies(posted).is_empty() || index.heads(posted).iter().any(says_so)

@@ -21,6 +21,7 @@ fn posted(id: u64, what: What) -> Posted {
         what,
         heads: 1,
         at: 0,
+        created: 1_000 + i64::try_from(id).unwrap(),
         edits: Vec::new(),
     }
 }
@@ -203,6 +204,30 @@ fn one_of_several_is_built_or_accounted_for(
     if let Some(word) = status {
         facts.said[0].body = facts.said[0].body.replace("**PASS**", word);
     }
+    assert_eq!(rules(&facts), expected);
+}
+
+/// A command without a build before one with a build: something has to have ended it.
+#[rstest]
+#[case::nothing(false, 0, &[Rule::Unaccounted])]
+#[case::a_stop(true, 0, &[])]
+#[case::a_stop_by_a_clock_that_was_put_back(true, -500, &[])]
+fn one_before_the_last_is_accounted_for_where_something_ended_it(
+    #[case] stopped: bool,
+    #[case] clock: i64,
+    #[case] expected: &[Rule],
+) {
+    let mut facts = good();
+    facts.posted[0].what = What::Among(Wish::default());
+    let mut before = posted(2, What::Among(Wish::default()));
+    before.created += clock;
+    facts.reacted.extend([2, 3]);
+    if stopped {
+        facts.posted.push(posted(3, What::Stop));
+    } else {
+        facts.reacted.remove(&3);
+    }
+    facts.posted.push(before);
     assert_eq!(rules(&facts), expected);
 }
 
