@@ -71,6 +71,8 @@ impl Stage for Drive {
             .await?;
         let Some(run) = run else { return Ok(None) };
         match (run.state, &run.build) {
+            // The stop came while it was being started, and the start came to nothing.
+            (State::Waiting, _) if run.stop.is_some() => self.end(&run, EndedRun::NotStarted).await,
             (State::Waiting, _) => self.begin(&run).await,
             (State::Starting, _) => self.find(&run).await,
             (State::Started, Some(build)) => self.follow(&run, build).await,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use forge_model::drone::Status;
+use forge_model::{Kind, When};
 use results::outcome::Verdict;
 use tokio::sync::Semaphore;
 
@@ -157,6 +158,38 @@ async fn a_newer_head_takes_the_place_of_one_that_waits() {
         .count();
     assert_eq!((world.builds().len(), killed), (3, 1));
     assert_eq!(world.said(REPO, second).len(), 2);
+    world.down().await;
+}
+
+#[tokio::test]
+async fn a_stop_that_comes_during_a_start_that_fails_ends_the_run() {
+    let mut world = World::new().await;
+    let number = world.pull(REPO, "abc1");
+    let (held, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (begun, free) = (Arc::clone(&held), Arc::clone(&go));
+    world.drone.traffic().on_request(move |seen| {
+        let start = seen.kind == Kind::BuildStart && seen.when == When::Before;
+        let (begun, free) = (Arc::clone(&begun), Arc::clone(&free));
+        async move {
+            if start {
+                begun.add_permits(1);
+                free.acquire().await.unwrap().forget();
+            }
+        }
+    });
+    world.drone.forge_is_down(true);
+    world.up().await;
+    world.say(REPO, number, "ada", "!testme");
+    held.acquire().await.unwrap().forget();
+    let stop = world.say(REPO, number, "ada", "!testme stop");
+    let decided = || match world.gitea.comment_seen(stop).unwrap().reactions.len() {
+        1 => Ok(()),
+        other => Err(other),
+    };
+    world.until("reaction to the stop", decided).await;
+    go.add_permits(100);
+    world.only(REPO, number, "**CANCELLED** by `ada`").await;
+    assert_eq!(world.builds(), Vec::new());
     world.down().await;
 }
 

@@ -134,7 +134,7 @@ mod tests {
         listing           5.0 ms  <= 20    met     20 listings
         whole run, ratio  0.80 x  <= 0.75  missed  medians
         removal           0.60 s                   from the events
-        violations             0  <= 0    met     a trial
+        violations             0  <= 0     met     a trial
         ");
     }
 }
