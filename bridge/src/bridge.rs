@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use crate::config::Report;
@@ -34,6 +34,18 @@ pub struct Rules {
     pub settle: Duration,
     /// How often a run that goes on is looked at.
     pub look: Duration,
+}
+
+impl Rules {
+    /// From when on to ask for what changed since a time of the forge: a change may be visible later
+    /// than its time says, and a clock may be put back between two polls.
+    pub fn before(&self, at: Timestamp) -> Timestamp {
+        let overlap = self.poll * 2 + Duration::from_secs(10);
+        let overlap = SignedDuration::try_from(overlap).unwrap_or(SignedDuration::ZERO);
+        at.checked_sub(overlap)
+            .unwrap_or(Timestamp::UNIX_EPOCH)
+            .max(Timestamp::UNIX_EPOCH)
+    }
 }
 
 /// The bridge, but for its loops.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::bridge::Bridge;
 use crate::command::{self, Parsed};
@@ -137,7 +137,7 @@ impl Judge {
     /// None: the pull request is not there any more.
     async fn thread(&self, due: &Due) -> Result<Option<Vec<Comment>>, Trouble> {
         let (repo, number) = (&due.repo, due.number);
-        let since = self.before(due.since);
+        let since = self.0.rules.before(due.since);
         match self.0.forge.thread(repo, number, Some(since)).await {
             Ok(thread) => Ok(Some(thread)),
             // The forge says 500 for a number that it does not know, and 404 for a repository.
@@ -249,14 +249,5 @@ impl Judge {
             .store
             .write(move |db| store::looked_at(db, &due, since));
         Ok(done.await?)
-    }
-
-    /// Comments become visible later than their time says.
-    fn before(&self, at: Timestamp) -> Timestamp {
-        let overlap = self.0.rules.poll * 2 + Duration::from_secs(10);
-        let overlap = SignedDuration::try_from(overlap).unwrap_or(SignedDuration::ZERO);
-        at.checked_sub(overlap)
-            .unwrap_or(Timestamp::UNIX_EPOCH)
-            .max(Timestamp::UNIX_EPOCH)
     }
 }

@@ -6,10 +6,9 @@
 mod enrol;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -113,7 +112,7 @@ impl<E: Into<Trouble>> From<E> for Searched {
 async fn search(bridge: &Bridge, owner: &str, name: &str) -> Result<u64, Searched> {
     let known = source(bridge, name).await?;
     let cursor = known.map_or(Timestamp::UNIX_EPOCH, |source| source.cursor);
-    let since = back(cursor, overlap(bridge));
+    let since = bridge.rules.before(cursor);
     let answered = bridge.forge.search(owner, since).await;
     let mut changes = match answered {
         // 401 is of the token and not of the search.
@@ -125,7 +124,7 @@ async fn search(bridge: &Bridge, owner: &str, name: &str) -> Result<u64, Searche
     let mut since = since;
     if changes.now < cursor {
         // The forge's clock was put back: what came since then has a time before the cursor.
-        since = back(changes.now, overlap(bridge));
+        since = bridge.rules.before(changes.now);
         // At once, and whatever comes of this poll: were it put forward again before one succeeds,
         // the old cursor would hide all that was written meanwhile.
         let (name, now) = (name.to_owned(), changes.now);
@@ -147,7 +146,7 @@ async fn one_by_one(bridge: &Bridge, owner: &str, owner_source: &str) -> Result<
         let name = format!("repo:{repo}");
         let known = source(bridge, &name).await?.or(owner_source);
         let cursor = known.map_or(Timestamp::UNIX_EPOCH, |source| source.cursor);
-        let since = back(cursor, overlap(bridge));
+        let since = bridge.rules.before(cursor);
         let changes = bridge.forge.comments_since(&repo, since).await;
         let changes = changes.map_err(|error| {
             // One that is gone is for the operator, and no reason to ask the others less.
@@ -198,17 +197,4 @@ async fn source(bridge: &Bridge, name: &str) -> Result<Option<Source>, Trouble> 
         .store
         .read(move |db| store::source(db, &name))
         .await?)
-}
-
-/// How far back of its cursor a poll begins: a change may be visible later than its time says, and
-/// a clock may be put back between two polls.
-fn overlap(bridge: &Bridge) -> Duration {
-    bridge.rules.poll * 2 + Duration::from_secs(10)
-}
-
-fn back(at: Timestamp, by: Duration) -> Timestamp {
-    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::ZERO);
-    at.checked_sub(by)
-        .unwrap_or(Timestamp::UNIX_EPOCH)
-        .max(Timestamp::UNIX_EPOCH)
 }
