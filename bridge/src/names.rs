@@ -88,9 +88,16 @@ pub type PullNumber = u64;
 pub type CommentId = u64;
 
 /// The run that one comment asks for: the same for the same comment, whenever it is asked, so that
-/// a run that was started and forgotten is found again.
-pub fn run_key(recipe: &RecipeName, repo: &Repo, pull: PullNumber, comment: CommentId) -> RunId {
-    let full = repo.to_string().to_ascii_lowercase();
+/// a run that was started and forgotten is found again. `forge` is where it is: another one has
+/// comments of the same numbers, and an old run of theirs must never be taken for this one.
+pub fn run_key(
+    forge: &str,
+    recipe: &RecipeName,
+    repo: &Repo,
+    pull: PullNumber,
+    comment: CommentId,
+) -> RunId {
+    let full = format!("{}/{repo}", forge.trim_end_matches('/')).to_ascii_lowercase();
     let digest = Sha256::digest(format!("{full}|{pull}|{comment}"));
     let hex: String = digest.iter().take(4).map(|b| format!("{b:02x}")).collect();
     let short: String = recipe.as_str().chars().take(30).collect();
@@ -126,10 +133,15 @@ mod tests {
     }
 
     #[test]
-    fn a_run_key_tells_comments_and_repositories_apart() {
+    fn a_run_key_tells_comments_repositories_and_forges_apart() {
         let recipe: RecipeName = "custom-html".parse().unwrap();
-        let key = |repo: &str, comment| run_key(&recipe, &repo.parse().unwrap(), 7, comment);
+        let of = |forge: &str, repo: &str, comment| {
+            run_key(forge, &recipe, &repo.parse().unwrap(), 7, comment)
+        };
+        let key = |repo, comment| of("https://git.test", repo, comment);
         assert_eq!(key("a/b", 1), key("A/B", 1));
+        assert_eq!(key("a/b", 1), of("https://git.test/", "a/b", 1));
+        assert_ne!(key("a/b", 1), of("https://git.test:8443", "a/b", 1));
         assert_ne!(key("a/b", 1), key("a/c", 1));
         assert_ne!(key("a/b", 1), key("a/b", 2));
         assert!(key("a/b", 12).as_str().starts_with("custom-html-pr7-c12-"));

@@ -11,6 +11,8 @@ use bridge::point;
 use forge_model::{Kind, Seen, When};
 use rustix::process::{Pid, Signal, kill_process};
 
+/// What `cargo xtask test` gives to all that it starts.
+const TEST_RUN: &str = "CCCI_TEST_RUN";
 /// How often it is looked whether it is still there.
 const LOOK: Duration = Duration::from_millis(5);
 /// How long it may take to end when it is told to.
@@ -88,6 +90,10 @@ impl Life {
             .stderr(log);
         if let Some(kill) = kill {
             command.env(point::KILL, kill);
+        }
+        // By this whoever runs the tests knows what they left, should they be killed themselves.
+        if let Some(run) = std::env::var_os(TEST_RUN) {
+            command.env(TEST_RUN, run);
         }
         let child = command.spawn();
         let child = child.with_context(|| format!("starting {}", self.binary.display()))?;

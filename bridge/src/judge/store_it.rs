@@ -102,7 +102,13 @@ impl Desk<'_> {
         }
         let comment = self.case.comment.id;
         let order = Order {
-            key: run_key(&recipe, self.repo, self.pull.number, comment),
+            key: run_key(
+                &self.bridge.rules.forge,
+                &recipe,
+                self.repo,
+                self.pull.number,
+                comment,
+            ),
             recipe,
             source: self.pull.clone_url.clone(),
             head: head.clone(),

@@ -31,7 +31,13 @@ impl Host {
         host.program("entry", 7);
         fs::create_dir(host.path("home")).unwrap();
         let recipe = "custom-html".parse().unwrap();
-        let key = run_key(&recipe, &"coop-cloud/custom-html".parse().unwrap(), 7, 12);
+        let key = run_key(
+            "https://git.test",
+            &recipe,
+            &"coop-cloud/custom-html".parse().unwrap(),
+            7,
+            12,
+        );
         let entry = host.path("entry").display().to_string();
         let home = host.path("home").display().to_string();
         let host = host

@@ -15,6 +15,7 @@ use harness::recipe::RecipeName;
 use harness::site::Site;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::forge::{BOT, Forge};
 use crate::setup::{self, Ask};
@@ -138,6 +139,8 @@ fn start(program: &Path, folder: &Path, settings: &Path) -> Result<Child> {
 /// Writes the comment once the bridge watches, and shows what is said until it is final.
 async fn follow(child: &mut Child, forge: &Forge, listen: &str, comment: &str) -> Result<u8> {
     let began = Instant::now();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut shown: Vec<(u64, String)> = Vec::new();
     let mut status = None;
     let mut written = None;
@@ -195,15 +198,17 @@ async fn follow(child: &mut Child, forge: &Forge, listen: &str, comment: &str) -
         if answered && written.is_some_and(|at| at.elapsed() > Duration::from_secs(10)) {
             return Ok(exit::PASS);
         }
-        tokio::select! {
+        let told = tokio::select! {
             // tidy: sleep: the pace of a loop that ends by its own deadline
-            () = tokio::time::sleep(LOOK) => {}
-            _ = tokio::signal::ctrl_c() => {
-                ensure!(written.is_some() && !stopping, "interrupted");
-                stopping = true;
-                println!("{:>6}  maintainer: !testme stop\n", clock(began));
-                forge.say("!testme stop")?;
-            }
+            () = tokio::time::sleep(LOOK) => false,
+            _ = interrupt.recv() => true,
+            _ = terminate.recv() => true,
+        };
+        if told {
+            ensure!(written.is_some() && !stopping, "interrupted");
+            stopping = true;
+            println!("{:>6}  maintainer: !testme stop\n", clock(began));
+            forge.say("!testme stop")?;
         }
     }
 }
