@@ -193,10 +193,11 @@ async fn follow(child: &mut Child, forge: &Forge, listen: &str, comment: &str) -
             Some("error") => return Ok(exit::INFRA),
             _ => {}
         }
-        // Without a run there is an answer, and no status.
+        // Without a run there is an answer, and no status: nothing was shown to work.
         let answered = state.is_none() && !shown.is_empty();
         if answered && written.is_some_and(|at| at.elapsed() > Duration::from_secs(10)) {
-            return Ok(exit::PASS);
+            println!("no run came of it");
+            return Ok(exit::INFRA);
         }
         let told = tokio::select! {
             // tidy: sleep: the pace of a loop that ends by its own deadline
