@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::event::{Event, EventKind};
 
+/// The list's name, in the folder of its run.
+pub const EVENTS: &str = "events.jsonl";
+
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     #[error("the list of events {path} could not be {what}")]

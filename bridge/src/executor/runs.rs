@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use results::event::EventKind;
+use results::log::EVENTS;
 use results::outcome::Tier;
 use results::summary::Summary;
 use results::write::RESULT_JSON;
@@ -22,7 +23,6 @@ use super::{End, Finding, Order, Progress, Trouble, believed};
 use crate::http::one_line;
 use crate::names::RunId;
 
-const EVENTS: &str = "events.jsonl";
 /// A record is some tens of kilobytes, a list of events some hundreds.
 const LARGEST_RECORD: u64 = 8 << 20;
 const LARGEST_EVENTS: u64 = 64 << 20;

@@ -5,14 +5,12 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+pub use results::log::EVENTS;
 use results::stop::CANCEL;
 use sha2::{Digest, Sha256};
 
 use crate::fault::Fault;
 use crate::recipe::RunId;
-
-/// The run's events, in its folder.
-pub const EVENTS: &str = "events.jsonl";
 
 /// The folders of one run.
 #[derive(Debug, Clone)]
