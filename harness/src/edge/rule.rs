@@ -1,26 +1,21 @@
-//! Traefik's router rules: `Host`, `Path`, `PathPrefix`, `&&`, `||` and parentheses.
+//! What the edge serves of Traefik's router rules: `Host`, `Path`, `PathPrefix`, `&&`, `||` and
+//! parentheses.
 //!
 //! A rule is turned into alternatives of one host and one path each. Invariant: paths that come out
 //! hold harmless characters only; hosts are still text, for a bad one is to be named by its route.
 //!
 //! Must not know: services, nginx.
 
+use crate::recipe::traefik::{Kind, Matcher, Rule, SyntaxError, parse};
+
 /// The most alternatives that a rule may have.
 const MOST_TERMS: usize = 256;
-/// The deepest nesting of parentheses.
-const DEEPEST: usize = 32;
 
 /// Why a rule was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    #[error("expected {expected} at character {at}, found {found}")]
-    Unexpected {
-        expected: &'static str,
-        found: String,
-        at: usize,
-    },
-    #[error("the string that starts at character {0} has no end")]
-    OpenString(usize),
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
     #[error("`{0}` is not supported here: Host, Path and PathPrefix are")]
     Matcher(String),
     #[error("negation with `!` is not supported here")]
@@ -31,8 +26,6 @@ pub enum RuleError {
     Path(String),
     #[error("more than {MOST_TERMS} alternatives")]
     TooMany,
-    #[error("parentheses nested deeper than {DEEPEST}")]
-    TooDeep,
 }
 
 /// A path of plain characters.
@@ -106,144 +99,53 @@ impl Term {
 
 /// The alternatives of `rule`; those that contradict themselves are dropped.
 pub fn terms(rule: &str) -> Result<Vec<Term>, RuleError> {
-    let mut parser = Parser { rule, at: 0 };
-    let terms = parser.or(0)?;
-    match parser.peek() {
-        None => Ok(terms),
-        Some(_) => Err(parser.unexpected("`&&`, `||` or the end")),
-    }
+    alternatives(&parse(rule)?)
 }
 
-struct Parser<'a> {
-    rule: &'a str,
-    /// Byte offset, always at a character's start.
-    at: usize,
-}
-
-impl<'a> Parser<'a> {
-    fn or(&mut self, depth: usize) -> Result<Vec<Term>, RuleError> {
-        let mut all = self.and(depth)?;
-        while self.take("||") {
-            all.extend(self.and(depth)?);
+fn alternatives(rule: &Rule) -> Result<Vec<Term>, RuleError> {
+    let mut all = Vec::new();
+    match rule {
+        Rule::Any(parts) => {
+            for part in parts {
+                all.extend(alternatives(part)?);
+                bounded(&all)?;
+            }
+        }
+        Rule::All(parts) => {
+            all.push(Term {
+                host: None,
+                path: PathMatch::any(),
+            });
+            for part in parts {
+                let right = alternatives(part)?;
+                all = all
+                    .iter()
+                    .flat_map(|a| right.iter().filter_map(|b| a.and(b)))
+                    .collect();
+                bounded(&all)?;
+            }
+        }
+        Rule::Not(_) => return Err(RuleError::Negation),
+        Rule::Is(matcher) => {
+            for argument in &matcher.arguments {
+                all.push(term(matcher, argument)?);
+            }
             bounded(&all)?;
         }
-        Ok(all)
     }
-
-    fn and(&mut self, depth: usize) -> Result<Vec<Term>, RuleError> {
-        let mut all = self.one(depth)?;
-        while self.take("&&") {
-            let right = self.one(depth)?;
-            all = all
-                .iter()
-                .flat_map(|a| right.iter().filter_map(|b| a.and(b)))
-                .collect();
-            bounded(&all)?;
-        }
-        Ok(all)
-    }
-
-    fn one(&mut self, depth: usize) -> Result<Vec<Term>, RuleError> {
-        if depth > DEEPEST {
-            return Err(RuleError::TooDeep);
-        }
-        if self.take("!") {
-            return Err(RuleError::Negation);
-        }
-        if self.take("(") {
-            let inner = self.or(depth + 1)?;
-            self.want(")", "`)`")?;
-            return Ok(inner);
-        }
-        let name = self.word();
-        if name.is_empty() {
-            return Err(self.unexpected("a matcher such as Host(`…`)"));
-        }
-        self.want("(", "`(`")?;
-        let mut arguments = vec![self.string()?];
-        while self.take(",") {
-            arguments.push(self.string()?);
-        }
-        self.want(")", "`,` or `)`")?;
-        let made: Vec<Term> = arguments
-            .into_iter()
-            .map(|argument| term(name, argument))
-            .collect::<Result<_, _>>()?;
-        bounded(&made)?;
-        Ok(made)
-    }
-
-    fn string(&mut self) -> Result<&'a str, RuleError> {
-        let quote = match self.peek() {
-            Some(quote @ ('`' | '"')) => quote,
-            _ => return Err(self.unexpected("a name in backticks")),
-        };
-        let start = self.at;
-        let inner = &self.rule[start + 1..];
-        let Some(end) = inner.find(quote) else {
-            return Err(RuleError::OpenString(start + 1));
-        };
-        self.at = start + 1 + end + 1;
-        Ok(&inner[..end])
-    }
-
-    fn word(&mut self) -> &'a str {
-        self.peek();
-        let rest = &self.rule[self.at..];
-        let end = rest
-            .find(|c: char| !c.is_ascii_alphanumeric())
-            .unwrap_or(rest.len());
-        self.at += end;
-        &rest[..end]
-    }
-
-    fn want(&mut self, token: &str, expected: &'static str) -> Result<(), RuleError> {
-        if self.take(token) {
-            Ok(())
-        } else {
-            Err(self.unexpected(expected))
-        }
-    }
-
-    fn take(&mut self, token: &str) -> bool {
-        self.peek();
-        let found = self.rule[self.at..].starts_with(token);
-        if found {
-            self.at += token.len();
-        }
-        found
-    }
-
-    /// Skips white space and shows the next character.
-    fn peek(&mut self) -> Option<char> {
-        let rest = &self.rule[self.at..];
-        self.at += rest.len() - rest.trim_start().len();
-        self.rule[self.at..].chars().next()
-    }
-
-    fn unexpected(&mut self, expected: &'static str) -> RuleError {
-        let found = self
-            .peek()
-            .map_or("the end".to_owned(), |c| format!("`{c}`"));
-        let at = self.rule[..self.at].chars().count() + 1;
-        RuleError::Unexpected {
-            expected,
-            found,
-            at,
-        }
-    }
+    Ok(all)
 }
 
-fn term(matcher: &str, argument: &str) -> Result<Term, RuleError> {
+fn term(matcher: &Matcher, argument: &str) -> Result<Term, RuleError> {
     let path = |path| Term { host: None, path };
-    match matcher.to_ascii_lowercase().as_str() {
-        "host" | "hostheader" => Ok(Term {
+    match matcher.kind {
+        Kind::Host => Ok(Term {
             host: Some(argument.trim().to_ascii_lowercase()),
             path: PathMatch::any(),
         }),
-        "path" => Ok(path(PathMatch::Exact(PathText::parse(argument)?))),
-        "pathprefix" => Ok(path(PathMatch::Prefix(PathText::parse(argument)?))),
-        _ => Err(RuleError::Matcher(matcher.to_owned())),
+        Kind::Path => Ok(path(PathMatch::Exact(PathText::parse(argument)?))),
+        Kind::PathPrefix => Ok(path(PathMatch::Prefix(PathText::parse(argument)?))),
+        _ => Err(RuleError::Matcher(matcher.name.clone())),
     }
 }
 
@@ -322,7 +224,10 @@ mod tests {
     fn a_rule_that_explodes_or_nests_without_end_is_refused() {
         let many = ["(PathPrefix(`/`) || Path(`/`))"; 12].join(" && ");
         assert_eq!(terms(&many), Err(RuleError::TooMany));
-        assert_eq!(terms(&"(".repeat(100_000)), Err(RuleError::TooDeep));
+        assert_eq!(
+            terms(&"(".repeat(100_000)),
+            Err(SyntaxError::TooDeep.into())
+        );
     }
 
     proptest! {

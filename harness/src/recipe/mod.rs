@@ -12,6 +12,7 @@ pub mod lint;
 pub mod policy;
 pub mod secrets;
 pub mod source;
+pub mod traefik;
 pub mod versions;
 
 pub use abra_sh::AbraSh;
