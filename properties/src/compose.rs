@@ -1,6 +1,6 @@
 //! Compose files: the model, and what is read from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use harness::edge::routes;
@@ -34,8 +34,16 @@ pub(crate) fn holds(bytes: &[u8]) {
     assert_eq!(again, compose, "a file means one thing");
     is_whole(&compose);
     let zone: AppDomain = "ci.test".parse().unwrap();
-    for finding in policy::findings(&compose, &domain.stack(), &zone) {
-        let service = finding.service.as_ref();
+    let terms = policy::Terms {
+        stack: &domain.stack(),
+        domain: &domain,
+        zone: &zone,
+        allow: &policy::Allowed::default(),
+        others: &BTreeSet::new(),
+        most_tasks: 1,
+    };
+    for finding in policy::declared(&compose, &terms) {
+        let service = finding.place.service.as_ref();
         assert!(service.is_none_or(|name| compose.services.contains_key(name)));
     }
     if secrets::check_names(&compose, &domain.stack()).is_ok()

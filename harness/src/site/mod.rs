@@ -13,8 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::recipe::policy::Rule;
-
+use crate::recipe::policy::Allowed;
 use crate::recipe::{AppDomain, Credentials, Source};
 pub use abra::{AbraSite, ServerName};
 pub use proxy::{Proxy, Roots};
@@ -40,8 +39,8 @@ pub struct Site {
     /// What private repositories are read with, by host.
     pub token: Vec<ForgeToken>,
     pub limits: Limits,
-    /// Policy findings that are allowed here, by the name of their rule.
-    pub allow: Vec<String>,
+    /// Policy findings that are allowed here, by name.
+    pub allow: Allowed,
     /// The image of the edge: a name of the image kit.
     pub edge_image: String,
 }
@@ -161,7 +160,7 @@ impl Default for Site {
             catalogue: Catalogue::BuiltIn,
             token: Vec::new(),
             limits: Limits::default(),
-            allow: Vec::new(),
+            allow: Allowed::default(),
             edge_image: "cc-ci.local/nginx:1.22.1".to_owned(),
         }
     }
@@ -198,22 +197,20 @@ impl Site {
         Ok(source.with_credentials(Credentials::token(secret)))
     }
 
+    /// What policy allows here. The edge serves one session and reads no other app's labels, so that
+    /// names and entrypoints of its own can't be taken from anybody.
+    pub fn allowed(&self) -> Allowed {
+        match self.proxy {
+            Proxy::Edge {} => self.allow.clone().and("router-name").and("entrypoint"),
+            Proxy::Traefik { .. } => self.allow.clone(),
+        }
+    }
+
     pub fn read(path: &Path) -> Result<Self, Fault> {
         let text = fs::read_to_string(path)
             .map_err(|error| Fault::usage(format!("site file {}: {error}", path.display())))?;
         let site: Self = toml::from_str(&text)
             .map_err(|error| Fault::usage(format!("site file {}: {error}", path.display())))?;
-        if let Some(Err(error)) = site
-            .allow
-            .iter()
-            .map(|name| name.parse::<Rule>())
-            .find(Result::is_err)
-        {
-            return Err(Fault::usage(format!(
-                "site file {}: allow: {error}",
-                path.display()
-            )));
-        }
         if site.limits.max_tests == 0 {
             return Err(Fault::usage(format!(
                 "site file {}: limits.max_tests is 0, so nothing could ever run; the least is 1",
@@ -316,6 +313,11 @@ mod tests {
     )]
     #[case::server("[abra]\nserver = \"../x\"\n", "`../x` is no server of abra's")]
     #[case::engine("engine = \"compose\"\n", "unknown variant `compose`")]
+    #[case::rule(
+        "allow = [\"host-binds\"]\n",
+        "`host-binds` is no policy rule that a site can allow; the rules are bind-propagation:<kind>, "
+    )]
+    #[case::proxys_port("allow = [\"port:443/tcp\"]\n", "ports 80 and 443 are the proxy's")]
     fn what_can_not_be_is_refused_by_name(#[case] text: &str, #[case] said: &str) {
         let error = read(text).unwrap_err();
         assert!(error.contains(said), "{error}");

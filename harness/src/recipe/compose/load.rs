@@ -292,8 +292,8 @@ fn line_with(text: &str, needle: &str) -> Option<usize> {
     found.map(|index| index + 1)
 }
 
-/// The line of a dotted path of keys in block style: each key is looked for below the one before,
-/// where lines are indented more. A parser of YAML that keeps positions would be exact; this is
+/// The line of a dotted path of keys in block style: the first key at the margin, each other below the
+/// one before, where lines are indented more. A parser of YAML that keeps positions would be exact; this is
 /// for people who look for the place.
 pub(in crate::recipe) fn line_of_path(text: &str, path: &str) -> Option<usize> {
     let lines = text.lines().collect::<Vec<_>>();
@@ -307,6 +307,9 @@ pub(in crate::recipe) fn line_of_path(text: &str, path: &str) -> Option<usize> {
             nothing || parent.is_none_or(|parent| indent(line) > parent)
         });
         let is_key = |line: &&str| {
+            if parent.is_none() && indent(line) > 0 {
+                return false;
+            }
             let line = line.trim_start().trim_start_matches(['"', '\'']);
             line.strip_prefix(key)
                 .is_some_and(|rest| rest.trim_start_matches(['"', '\'']).starts_with(':'))

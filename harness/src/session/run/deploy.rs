@@ -1,7 +1,7 @@
 //! Install and fresh: a version on empty volumes, converged and answering.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -139,24 +139,27 @@ impl<G: Generic> Run<'_, G> {
         for note in &deployment.compose.notes {
             self.journal().note(None, note);
         }
-        let zone = &prepared.site.zone;
-        let findings = policy::findings(&deployment.compose, &prepared.app.stack, zone);
-        let (allowed, refused): (Vec<_>, Vec<_>) = findings.into_iter().partition(|finding| {
-            prepared
-                .site
-                .allow
-                .iter()
-                .any(|name| name == finding.rule.as_str())
-        });
-        for finding in &allowed {
-            self.journal().note(
-                Some(Tier::Install),
-                format!("{finding} (this site allows it)"),
-            );
+        let terms = policy::Terms {
+            stack: &prepared.app.stack,
+            domain: &prepared.app.domain,
+            zone: &prepared.site.zone,
+            allow: &prepared.site.allowed(),
+            others: &BTreeSet::new(),
+            most_tasks: u64::MAX,
+        };
+        let findings = policy::declared(&deployment.compose, &terms);
+        let (refused, noted): (Vec<_>, Vec<_>) =
+            findings.into_iter().partition(policy::Finding::refuses);
+        for finding in &noted {
+            self.journal()
+                .note(Some(Tier::Install), finding.to_string());
         }
         if !refused.is_empty() {
-            let text: Vec<_> = refused.iter().map(ToString::to_string).collect();
-            return Err(Fault::recipe(text.join("; ")).into());
+            let located = |one| policy::located(one, &deployment.tree, &deployment.files);
+            let text: Vec<_> = refused.iter().map(located).collect();
+            let text = text.join("; ");
+            let reason = format!("not judged: this site does not allow it: {text}");
+            return Err(Fault::infra(reason).into());
         }
         self.make_secrets(&deployment).await?;
         let images: Vec<String> = deployment
