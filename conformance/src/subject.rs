@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use harness::engine::abra::{self, AbraEngine};
 use harness::engine::stack::{Snapshots, StackEngine};
-use harness::engine::{AppSpec, Deployment, Engine, ExecOutput, SecretValue};
+use harness::engine::{AppSpec, Deployment, Engine, ExecOutput, SecretValue, Walls};
 use harness::fault::Fault;
 use harness::recipe::{AppDomain, Checkout, CommitSha, EnvFile, RecipeName, Source, StackName};
 use harness::session::deployment::{deployment, new_env};
@@ -138,13 +138,25 @@ impl<'a> Subject<'a> {
         let swarm = self.swarm.clone();
         if let Some(program) = self.program.clone() {
             let repo = recipe.checkout.repo();
-            let engine =
-                AbraEngine::new(swarm, program, &self.site.abra, dir, &recipe_name(), repo)?;
+            let recipe = recipe_name();
+            let engine = AbraEngine::new(
+                swarm,
+                program,
+                &self.site.abra,
+                dir,
+                (&recipe, repo),
+                Walls::of(self.site),
+            )?;
             return Ok(Box::new(engine));
         }
         let volumes = Volumes::of_app(&swarm, domain, &self.site.edge_image, dir);
         let snapshots = Snapshots::open(&dir.join("snapshots"), volumes)?;
-        let engine = StackEngine::new(swarm, dir.join("deploy"), Arc::new(snapshots));
+        let engine = StackEngine::new(
+            swarm,
+            dir.join("deploy"),
+            Arc::new(snapshots),
+            Walls::of(self.site),
+        );
         Ok(Box::new(engine))
     }
 
@@ -297,7 +309,7 @@ impl<'a> App<'a> {
 
     pub async fn deploy(&self, commit: &Commit) -> Result<(), Fault> {
         let what = self.deployment(commit)?;
-        self.engine.deploy(&self.spec, &what).await
+        self.engine.deploy(&self.spec, &what).await.map(drop)
     }
 
     /// App, secret and deploy of this commit, as far as the swarm's own wait for it.

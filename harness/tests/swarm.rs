@@ -6,6 +6,8 @@
 
 #[path = "swarm/bot.rs"]
 mod bot;
+#[path = "swarm/door.rs"]
+mod door;
 #[path = "swarm/evidence.rs"]
 mod evidence;
 #[path = "swarm/images.rs"]

@@ -1,10 +1,11 @@
 //! A program that changes the swarm, as a child process.
 //!
 //! Invariants: it holds the app's lock, so that a reaper can wait for it or kill it; it does not
-//! outlive its deadline, and what it started does not either; it sees only what it is given of our
-//! environment.
+//! outlive its deadline, and what it started does not either; it sees nothing of our environment
+//! but what it is given.
 
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -14,18 +15,11 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
+use super::confine::Confined;
 use crate::fault::Fault;
 
 /// Of each stream; what comes after is read and dropped.
 const LARGEST_OUTPUT: u64 = 1024 * 1024;
-/// What Docker's client, and what is built on it, needs to find its engine.
-pub const CLIENTS: [&str; 5] = [
-    "PATH",
-    "HOME",
-    "DOCKER_HOST",
-    "DOCKER_CONTEXT",
-    "DOCKER_CONFIG",
-];
 
 /// How a child ended, and what it said.
 #[derive(Debug)]
@@ -35,10 +29,11 @@ pub struct Ended {
     pub stderr: Vec<u8>,
 }
 
-/// Runs a command on pipes to its end.
+/// Runs a command on pipes to its end; `confined`: with no more of this host than that.
 pub async fn run(
     command: Command,
     lock: Option<&OwnedFd>,
+    confined: Option<Confined>,
     program: &str,
     deadline: Duration,
 ) -> Result<Ended, Fault> {
@@ -47,7 +42,10 @@ pub async fn run(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = started(command, program)?;
+    let mut child = match confined {
+        Some(confined) => confined.start(command, program).await?,
+        None => started(command, program)?,
+    };
     let streams = (child.stdout.take(), child.stderr.take());
     let (Some(stdout), Some(stderr)) = streams else {
         return Err(Fault::infra(format!("`{program}` has no pipes")));
@@ -71,13 +69,9 @@ pub async fn run(
     }
 }
 
-/// The command with the app's lock and our environment's necessary part, in a group of its own.
+/// The command with the app's lock, in a group of its own.
 pub fn prepared(mut command: Command, lock: Option<&OwnedFd>) -> Result<Command, Fault> {
-    let ours = |key: &&str| Some(((*key).to_owned(), std::env::var_os(key)?));
-    command
-        .envs(CLIENTS.iter().filter_map(ours))
-        .process_group(0)
-        .kill_on_drop(true);
+    command.process_group(0).kill_on_drop(true);
     if let Some(lock) = lock {
         let lock = lock
             .try_clone()
@@ -96,6 +90,23 @@ pub fn started(mut command: Command, program: &str) -> Result<Child, Fault> {
 pub fn too_long(program: &str, deadline: Duration) -> Fault {
     let seconds = deadline.as_secs();
     Fault::infra(format!("`{program}` did not end within {seconds} s"))
+}
+
+/// The program of that name on our path, or at that place.
+pub fn on_path(program: &Path) -> Option<PathBuf> {
+    let fits = |path: PathBuf| {
+        use std::os::unix::fs::PermissionsExt;
+        let found = path.metadata().ok()?;
+        let fits = found.is_file() && found.permissions().mode() & 0o111 != 0;
+        fits.then_some(path)
+    };
+    if program.components().count() > 1 {
+        return fits(program.to_owned());
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find_map(fits)
 }
 
 /// The child's process group, killed where it is dropped before the child has ended.

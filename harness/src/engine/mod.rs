@@ -5,9 +5,12 @@
 
 pub mod abra;
 mod child;
+mod confine;
+mod door;
 mod inside;
 mod overlay;
 pub mod stack;
+mod walls;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +22,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 pub use crate::swarm::ExecOutput;
+pub use door::Ceilings;
+pub use walls::{Walls, refusal};
 
+use crate::recipe::policy::Made;
 use crate::recipe::{AppDomain, CommitSha, Compose, EnvFile, RecipeName, StackName, lint};
 use results::event::LintFinding;
 
@@ -128,9 +134,13 @@ pub trait Engine: Send + Sync {
         secrets: &[SecretValue],
     ) -> Result<(), Fault>;
 
+    /// What Docker makes of a deployment, with nothing of it in the swarm.
+    async fn read(&self, app: &AppSpec, what: &Deployment) -> Result<Made, Fault>;
+
     /// Deploys or redeploys; services that the deployment does not have are pruned. Returns once
-    /// the swarm has the new specs, without waiting for tasks.
-    async fn deploy(&self, app: &AppSpec, what: &Deployment) -> Result<(), Fault>;
+    /// the swarm has the new specs, without waiting for tasks. What a wall refuses never gets there.
+    /// Gives what the site's ceilings lowered.
+    async fn deploy(&self, app: &AppSpec, what: &Deployment) -> Result<Vec<String>, Fault>;
 
     /// Replaces the tasks of a service by new ones of the same spec, without waiting for them.
     async fn restart(&self, app: &AppSpec, service: &str) -> Result<(), Fault>;

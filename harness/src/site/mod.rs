@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Ceilings;
 use crate::fault::Fault;
 use crate::recipe::policy::Allowed;
 use crate::recipe::{AppDomain, Credentials, Source};
@@ -112,6 +113,12 @@ pub struct Limits {
     pub test_seconds: u64,
     /// Seconds for the removal of an app.
     pub teardown_seconds: u64,
+    /// MiB of memory for each task of an app; 0: three quarters of the machine's.
+    pub task_memory_mib: u64,
+    /// Processes of each task of an app.
+    pub task_processes: u64,
+    /// Tasks of an app together.
+    pub app_tasks: u64,
 }
 
 impl Default for Limits {
@@ -123,6 +130,9 @@ impl Default for Limits {
             hook_seconds: 300,
             test_seconds: 300,
             teardown_seconds: 240,
+            task_memory_mib: 0,
+            task_processes: 4096,
+            app_tasks: 64,
         }
     }
 }
@@ -142,6 +152,22 @@ impl Limits {
 
     pub fn test(&self) -> Duration {
         Duration::from_secs(self.test_seconds)
+    }
+
+    /// What a task of an app may take of the machine.
+    pub fn ceilings(&self) -> Ceilings {
+        let memory_bytes = match self.task_memory_mib {
+            0 => {
+                let machine = rustix::system::sysinfo();
+                let bytes = u64::from(machine.totalram) * u64::from(machine.mem_unit);
+                bytes / 4 * 3
+            }
+            mib => mib * 1024 * 1024,
+        };
+        Ceilings {
+            memory_bytes,
+            processes: self.task_processes,
+        }
     }
 
     pub fn teardown(&self) -> Duration {

@@ -22,7 +22,7 @@ mod removal;
 mod services;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
@@ -43,7 +43,7 @@ pub use images::{SILENCE, built_here, is_present, pull_if_missing};
 pub use live::{LiveConfig, LiveMount, LiveService, MountedVolume, live, mounted_volumes};
 pub use manifest::download_size;
 pub use removal::{Removed, anonymous_volumes, remove_secrets, remove_stack};
-pub use services::{container_labelled, remove_service, service_names};
+pub use services::{container_labelled, foreign_services, remove_service, service_names};
 
 /// What Docker puts on every object of a stack.
 pub const NAMESPACE: &str = "com.docker.stack.namespace";
@@ -57,6 +57,7 @@ const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 #[derive(Debug, Clone)]
 pub struct Swarm {
     docker: Docker,
+    socket: PathBuf,
     engine_id: String,
     manager: bool,
     ipvs: bool,
@@ -75,11 +76,11 @@ impl Swarm {
 
     /// Connects to the engine at `host`: `unix://` and a path.
     pub async fn connect_to(host: &str) -> Result<Self, Fault> {
-        if !host.starts_with("unix://") {
+        let Some(socket) = host.strip_prefix("unix://") else {
             return Err(Fault::usage(format!(
                 "DOCKER_HOST is `{host}`: only a Unix socket will do (unix:///path/to/docker.sock)"
             )));
-        }
+        };
         let silent = |why: String| {
             Fault::infra(format!(
                 "Docker does not answer at {host}: {why}; is the daemon running, and may this user \
@@ -101,6 +102,7 @@ impl Swarm {
         let swarm = info.swarm.unwrap_or_default();
         Ok(Self {
             docker,
+            socket: PathBuf::from(socket),
             engine_id: info.id.unwrap_or_default(),
             manager: swarm.control_available == Some(true)
                 && swarm.local_node_state == Some(bollard::models::LocalNodeState::ACTIVE),
@@ -124,6 +126,11 @@ impl Swarm {
     /// The Docker API itself, for what this room has no word for.
     pub fn docker(&self) -> &Docker {
         &self.docker
+    }
+
+    /// Where the engine listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Tells engines apart: host-wide locks are kept by it.

@@ -1,5 +1,7 @@
 //! Services by name: which there are, and one that goes.
 
+use std::collections::BTreeSet;
+
 use bollard::query_parameters::{ListContainersOptions, ListServicesOptions};
 
 use super::{Swarm, answered, of_stack};
@@ -22,6 +24,19 @@ pub async fn service_names(swarm: &Swarm, stack: &StackName) -> Result<Vec<Strin
     Ok(names
         .map(|name| name.strip_prefix(&prefix).unwrap_or(&name).to_owned())
         .collect())
+}
+
+/// The full names of all services that are not the stack's.
+pub async fn foreign_services(swarm: &Swarm, stack: &StackName) -> Result<BTreeSet<String>, Fault> {
+    let services = swarm.docker().list_services(None::<ListServicesOptions>);
+    let services = services
+        .await
+        .map_err(|error| Swarm::fault("listing services", &error))?;
+    let own = stack.object("");
+    let names = services
+        .into_iter()
+        .filter_map(|service| service.spec?.name);
+    Ok(names.filter(|name| !name.starts_with(&own)).collect())
 }
 
 /// Removes a service; one that is gone already is no fault.

@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use harness::data::{Seeded, mutate, prove_mutated, prove_undone, seed};
 use harness::engine::stack::{Snapshots, StackEngine};
 use harness::engine::{
-    AppSpec, Backup, Deployment, Engine, ExecOutput, LintSubject, Linted, SecretValue,
+    AppSpec, Backup, Deployment, Engine, ExecOutput, LintSubject, Linted, SecretValue, Walls,
 };
 use harness::fault::Fault;
 use harness::recipe::compose::{Mount, MountKind, Service};
+use harness::recipe::policy::Made;
 use harness::recipe::{CommitSha, Compose};
 use harness::site::Site;
 use harness::snapshot::{Selection, Volumes};
@@ -68,7 +69,11 @@ impl Engine for Restores {
         self.real.insert_secrets(app, what, secrets).await
     }
 
-    async fn deploy(&self, app: &AppSpec, what: &Deployment) -> Result<(), Fault> {
+    async fn read(&self, app: &AppSpec, what: &Deployment) -> Result<Made, Fault> {
+        self.real.read(app, what).await
+    }
+
+    async fn deploy(&self, app: &AppSpec, what: &Deployment) -> Result<Vec<String>, Fault> {
         self.real.deploy(app, what).await
     }
 
@@ -169,7 +174,12 @@ async fn docker_a_restore_of_nothing_half_or_another_app_is_found() {
     let snapshots = Snapshots::open(&dir.path().join("snapshots"), volumes()).unwrap();
     let work = dir.path().join("work");
     let mut engine = Restores {
-        real: StackEngine::new(stand.swarm.clone(), work, Arc::new(snapshots)),
+        real: StackEngine::new(
+            stand.swarm.clone(),
+            work,
+            Arc::new(snapshots),
+            Walls::of(&Site::default()),
+        ),
         instead: None,
     };
 

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use harness::engine::stack::{Data, StackEngine};
-use harness::engine::{AppSpec, Backup, Deployment, Engine};
+use harness::engine::{AppSpec, Backup, Deployment, Engine, Walls};
 use harness::fault::Fault;
 use harness::recipe::compose::{Mount, MountKind, Service, Volume, VolumeBackup};
 use harness::recipe::{AppDomain, Compose, EnvFile, StackName};
 use harness::redact::{Learning, Redactor};
+use harness::site::Site;
 use harness::swarm::{self, Swarm, Wanted};
 use harness::wait::Unwatched;
 use tokio::sync::OnceCell;
@@ -94,7 +95,12 @@ impl Stand {
             .unwrap();
         let work = tempfile::tempdir().unwrap();
         Self {
-            engine: StackEngine::new(swarm.clone(), work.path(), Arc::new(NoData)),
+            engine: StackEngine::new(
+                swarm.clone(),
+                work.path(),
+                Arc::new(NoData),
+                Walls::of(&Site::default()),
+            ),
             app: AppSpec {
                 recipe: "swarm-test".parse().unwrap(),
                 stack: domain.stack(),

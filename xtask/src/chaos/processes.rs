@@ -39,9 +39,14 @@ pub fn of(target: Target, xtask: ProcessId, marker: &Marker) -> Vec<ProcessId> {
 /// The child that deploys, if the keeper has one just now. Cheap: it lives for a blink.
 pub fn deploying(keeper: ProcessId) -> Option<ProcessId> {
     let pid = keeper.pid();
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    // A child is its thread's, and the thread that started this one is gone or about to.
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let children: Vec<String> = threads
+        .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok())
+        .collect();
     let mut children = children
-        .split_whitespace()
+        .iter()
+        .flat_map(|children| children.split_whitespace())
         .filter_map(|child| child.parse().ok());
     children.find_map(|child: i32| {
         let name = fs::read_to_string(format!("/proc/{child}/comm")).ok()?;

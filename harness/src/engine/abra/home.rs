@@ -79,6 +79,15 @@ impl Home {
         self.server.as_str()
     }
 
+    pub fn catalogue(&self) -> &Path {
+        &self.catalogue
+    }
+
+    /// Whether the server is this machine, as abra names it.
+    pub fn is_here(&self) -> bool {
+        self.server() == "default"
+    }
+
     /// For `ABRA_DIR`.
     pub fn dir(&self) -> &Path {
         &self.dir

@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,11 +30,16 @@ use self::call::Call;
 use self::home::Home;
 use self::program::Place;
 pub use self::program::Program;
+use self::program::Through;
+use super::confine::{Confined, LINKED};
+use super::door::{Door, Way};
 use super::inside::stays_inside;
+use super::walls::{Walls, came_through};
 use super::{
     AppSpec, Backup, Deployment, Engine, ExecOutput, LintSubject, Linted, SecretValue, stack,
 };
 use crate::fault::Fault;
+use crate::recipe::policy::Made;
 use crate::recipe::{CommitSha, RecipeName};
 use crate::site::AbraSite;
 use crate::swarm::{self, Swarm};
@@ -44,6 +49,22 @@ pub use self::bot::forget as forget_snapshots;
 /// What abra's calls and their output are kept in, below the engine's folder.
 pub const LOG: &str = "abra.log";
 
+/// What abra, and the programs that it starts, are made of and look up.
+const SYSTEM: [&str; 12] = [
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/run/current-system",
+    "/etc/ca-certificates",
+    "/etc/group",
+    "/etc/hosts",
+    "/etc/localtime",
+    "/etc/nsswitch.conf",
+    "/etc/passwd",
+    "/etc/resolv.conf",
+    "/etc/ssl",
+];
+
 pub struct AbraEngine {
     swarm: Swarm,
     program: Program,
@@ -52,6 +73,7 @@ pub struct AbraEngine {
     dir: PathBuf,
     /// Snapshots that were made here, in case abra does not name the next.
     made: Mutex<BTreeSet<String>>,
+    walls: Walls,
 }
 
 impl AbraEngine {
@@ -61,8 +83,8 @@ impl AbraEngine {
         program: Program,
         site: &AbraSite,
         dir: &Path,
-        recipe: &RecipeName,
-        repo: &Path,
+        (recipe, repo): (&RecipeName, &Path),
+        walls: Walls,
     ) -> Result<Self, Fault> {
         Ok(Self {
             home: Home::make(dir, site, recipe, repo)?,
@@ -70,6 +92,7 @@ impl AbraEngine {
             program,
             dir: dir.to_owned(),
             made: Mutex::default(),
+            walls,
         })
     }
 
@@ -79,8 +102,73 @@ impl AbraEngine {
             folder: &self.dir,
             log: &self.dir.join(LOG),
             lock: Some(&app.lock),
+            through: None,
         };
         self.program.call(call, &at, doing).await
+    }
+
+    /// A deploy: abra speaks to the door in the engine's place, and reads what it needs for that.
+    async fn deploy_through(
+        &self,
+        door: &Door,
+        app: &AppSpec,
+        call: &Call,
+        before: &[String],
+        doing: &str,
+    ) -> Result<(), Fault> {
+        let at = Place {
+            home: self.home.dir(),
+            folder: &self.dir,
+            log: &self.dir.join(LOG),
+            lock: Some(&app.lock),
+            through: Some(Through {
+                socket: door.socket(),
+                confined: self.confined(door),
+            }),
+        };
+        self.program.call(call, &at, doing).await?;
+        // What came past the door was judged by nobody.
+        let passed: BTreeSet<String> = {
+            let seen = door.seen();
+            let names = seen.made.services.iter();
+            let names = names.filter_map(|body| body["Name"].as_str());
+            names.map(str::to_owned).collect()
+        };
+        for service in swarm::service_names(&self.swarm, &app.stack).await? {
+            if !before.contains(&service) && !passed.contains(&app.stack.object(&service)) {
+                return Err(Fault::infra(format!(
+                    "{doing}: abra did not speak to the engine through cc-ci, which has to judge what a recipe asks for; cc-ci has to run as root for that, and the server has to be this machine (`default`)"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn confined(&self, door: &Door) -> Confined {
+        let mut read: Vec<PathBuf> = LINKED.iter().chain(&SYSTEM).map(PathBuf::from).collect();
+        read.extend([
+            self.program.path().to_owned(),
+            self.home.catalogue().to_owned(),
+        ]);
+        // Where servers are, and none of the registries' logins beside it.
+        let clients = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+        let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker"));
+        read.extend(clients.or_else(home).map(|dir| dir.join("contexts")));
+        Confined {
+            read,
+            write: vec![self.dir.clone()],
+            in_place: Some((door.socket().to_owned(), self.engine_sockets())),
+            network: !self.home.is_here(),
+        }
+    }
+
+    /// Where abra may look for the engine of this machine.
+    fn engine_sockets(&self) -> Vec<PathBuf> {
+        let places = [self.swarm.socket(), Path::new("/var/run/docker.sock")];
+        let found = places
+            .into_iter()
+            .filter_map(|place| place.canonicalize().ok());
+        found.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The recipe at the deployment's commit, and the app's file for it. Whether an overlay of ours
@@ -155,6 +243,7 @@ impl AbraEngine {
             folder: folder.path(),
             log: &self.dir.join(LOG),
             lock: Some(&app.lock),
+            through: None,
         };
         let download = call::backup_download(&app.domain, snapshot);
         let doing = "downloading the snapshot";
@@ -187,6 +276,7 @@ impl Engine for AbraEngine {
             folder: folder.path(),
             log: &self.dir.join(LOG),
             lock: None,
+            through: None,
         };
         let call = call::lint(self.home.recipe());
         let said = self.program.call(&call, &at, "lint").await?;
@@ -242,14 +332,24 @@ impl Engine for AbraEngine {
         Ok(())
     }
 
-    async fn deploy(&self, app: &AppSpec, what: &Deployment) -> Result<(), Fault> {
+    async fn read(&self, app: &AppSpec, what: &Deployment) -> Result<Made, Fault> {
+        stack::read(&self.swarm, &self.dir.join("reading"), app, what).await
+    }
+
+    async fn deploy(&self, app: &AppSpec, what: &Deployment) -> Result<Vec<String>, Fault> {
         let overlaid = self.stage(app, what).await?;
         let live = swarm::service_names(&self.swarm, &app.stack).await?;
+        let passage = self.walls.passage(&self.swarm, app).await?;
+        let way = Way::Pass(Arc::new(passage));
+        let door = Door::open(&self.dir, self.swarm.socket(), way)?;
         // A pinned deploy refuses a checkout with a file more.
         let version = what.version.as_deref().filter(|_| !overlaid);
         let deploy = call::deploy(&app.domain, version, !live.is_empty());
         let doing = format!("deploying {}", app.stack);
-        self.call(app, &deploy, &doing).await?;
+        let deployed = self
+            .deploy_through(&door, app, &deploy, &live, &doing)
+            .await;
+        let notes = came_through(&door, what, deployed)?;
         let seen = self.home.checked_out().await?;
         if seen != what.commit {
             return Err(Fault::infra(format!(
@@ -258,11 +358,12 @@ impl Engine for AbraEngine {
                 seen.short()
             )));
         }
-        self.prune(app, what).await
+        self.prune(app, what).await?;
+        Ok(notes)
     }
 
     async fn restart(&self, app: &AppSpec, service: &str) -> Result<(), Fault> {
-        stack::restart(app, service).await
+        stack::restart(&self.swarm, &self.dir, app, service).await
     }
 
     async fn backup(&self, app: &AppSpec, what: &Deployment) -> Result<Backup, Fault> {

@@ -1,6 +1,6 @@
 //! The program itself: found once, its version read once, every call of it kept.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -17,7 +17,8 @@ use super::call::Call;
 use super::said;
 use super::terminal;
 use super::version::{OLDEST, Version};
-use crate::engine::child;
+use crate::engine::child::{self, on_path};
+use crate::engine::confine::Confined;
 use crate::fault::Fault;
 use crate::site::AbraSite;
 
@@ -45,6 +46,29 @@ pub struct Place<'a> {
     /// Every call is kept here, with what abra said.
     pub log: &'a Path,
     pub lock: Option<&'a OwnedFd>,
+    /// For what reads a stranger's files and changes the swarm by them.
+    pub through: Option<Through<'a>>,
+}
+
+/// A door in the engine's place, and what abra sees of the host beside it.
+pub struct Through<'a> {
+    pub socket: &'a Path,
+    pub confined: Confined,
+}
+
+/// What abra, and Docker's client in it, needs of our environment to find its engine.
+const PASSED_ON: [&str; 6] = [
+    "PATH",
+    "HOME",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "SSH_AUTH_SOCK",
+];
+
+fn passed_on() -> impl Iterator<Item = (&'static str, OsString)> {
+    let ours = |key: &&'static str| Some((*key, std::env::var_os(key)?));
+    PASSED_ON.iter().filter_map(ours)
 }
 
 impl Program {
@@ -57,8 +81,8 @@ impl Program {
             ))
         })?;
         let mut command = Command::new(&path);
-        command.arg("--version").env_clear();
-        let ended = child::run(command, None, "abra --version", VERSION_WITHIN).await?;
+        command.arg("--version").env_clear().envs(passed_on());
+        let ended = child::run(command, None, None, "abra --version", VERSION_WITHIN).await?;
         let said = String::from_utf8_lossy(&ended.stdout);
         let said = said.trim();
         if !ended.status.success() {
@@ -141,19 +165,22 @@ impl Program {
             .args(&arguments)
             .current_dir(at.folder)
             .env_clear()
+            .envs(passed_on())
             .env("ABRA_DIR", at.home)
             .env("LC_ALL", "C.UTF-8")
             .env("NO_COLOR", "1")
             .env("TERM", "dumb");
-        if let Some(agent) = std::env::var_os("SSH_AUTH_SOCK") {
-            command.env("SSH_AUTH_SOCK", agent);
+        if let Some(through) = &at.through {
+            let engine = format!("unix://{}", through.socket.display());
+            command.env("DOCKER_HOST", engine).env("TMPDIR", at.folder);
         }
         let shown = call.shown();
         let started = Instant::now();
         let ran = if call.terminal {
             terminal::run(command, at.lock, &shown, call.deadline).await
         } else {
-            let ended = child::run(command, at.lock, &shown, call.deadline).await;
+            let confined = at.through.as_ref().map(|through| through.confined.clone());
+            let ended = child::run(command, at.lock, confined, &shown, call.deadline).await;
             ended.map(|ended| {
                 let mut said = String::from_utf8_lossy(&ended.stdout).into_owned();
                 said.push_str(&String::from_utf8_lossy(&ended.stderr));
@@ -186,25 +213,6 @@ fn keep(
         .mode(0o600)
         .open(log);
     let _ = file.and_then(|mut file| file.write_all(text.as_bytes()));
-}
-
-/// The program of that name on the path, or at that place.
-fn on_path(program: &Path) -> Option<PathBuf> {
-    let fits = |path: PathBuf| {
-        use std::os::unix::fs::PermissionsExt;
-        let found = path.metadata().ok()?;
-        let fits = found.is_file() && found.permissions().mode() & 0o111 != 0;
-        fits.then_some(path)
-    };
-    if program.components().count() > 1 {
-        return fits(program.to_owned());
-    }
-    let path = std::env::var_os("PATH")?;
-    search(&path, program).find_map(fits)
-}
-
-fn search(path: &OsStr, program: &Path) -> impl Iterator<Item = PathBuf> {
-    std::env::split_paths(path).map(move |folder| folder.join(program))
 }
 
 #[cfg(test)]
@@ -291,6 +299,7 @@ mod tests {
             folder: dir.path(),
             log: &log,
             lock: None,
+            through: None,
         };
         let came = program.call(call, &at, "testing").await;
         let text = std::fs::read_to_string(&calls).unwrap();

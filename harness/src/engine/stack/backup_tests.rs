@@ -7,6 +7,7 @@ use super::*;
 use crate::engine::overlay::tests::{app, deployment};
 use crate::engine::{LintSubject, Linted, SecretValue};
 use crate::recipe::compose::Service;
+use crate::recipe::policy::Made;
 use crate::recipe::{CommitSha, Compose};
 
 /// Writes down what is asked of it; fails at the step named.
@@ -108,7 +109,11 @@ impl Engine for Steps {
         unreachable!("no backup inserts secrets")
     }
 
-    async fn deploy(&self, _: &AppSpec, _: &Deployment) -> Result<(), Fault> {
+    async fn read(&self, _: &AppSpec, _: &Deployment) -> Result<Made, Fault> {
+        unreachable!("no backup reads files")
+    }
+
+    async fn deploy(&self, _: &AppSpec, _: &Deployment) -> Result<Vec<String>, Fault> {
         unreachable!("no backup deploys")
     }
 

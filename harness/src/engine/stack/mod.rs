@@ -4,7 +4,7 @@
 //! Nothing is written into a recipe's tree; files are deployed from a copy.
 
 mod backup;
-mod deploy;
+mod client;
 mod files;
 mod volumes;
 
@@ -17,13 +17,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bollard::models::SecretSpec;
 
+use super::door::{Door, Way};
+use super::walls::{Walls, came_through};
 use super::{AppSpec, Backup, Deployment, Engine, ExecOutput, LintSubject, Linted, SecretValue};
 use crate::fault::Fault;
+use crate::recipe::policy::Made;
 use crate::recipe::{AppDomain, CommitSha, lint};
 use crate::swarm::{self, Swarm};
 
 pub use backup::Data;
-pub use deploy::restart;
+pub use client::{read, restart};
 pub use volumes::Snapshots;
 
 /// On secrets that an engine inserted: the app's domain.
@@ -34,15 +37,22 @@ pub struct StackEngine {
     /// For copies of recipes with their overlays: `<work_dir>/<stack>/`.
     work_dir: PathBuf,
     data: Arc<dyn Data>,
+    walls: Walls,
 }
 
 impl StackEngine {
     /// `work_dir` is the engine's own; `data` reads backup labels and copies volumes.
-    pub fn new(swarm: Swarm, work_dir: impl Into<PathBuf>, data: Arc<dyn Data>) -> Self {
+    pub fn new(
+        swarm: Swarm,
+        work_dir: impl Into<PathBuf>,
+        data: Arc<dyn Data>,
+        walls: Walls,
+    ) -> Self {
         Self {
             swarm,
             work_dir: work_dir.into(),
             data,
+            walls,
         }
     }
 
@@ -81,13 +91,21 @@ impl Engine for StackEngine {
         Ok(())
     }
 
-    async fn deploy(&self, app: &AppSpec, what: &Deployment) -> Result<(), Fault> {
-        let files = files::prepare(&self.folder(app), app, what, self.swarm.needs_dnsrr())?;
-        deploy::deploy(app, &files, &what.variables).await
+    async fn read(&self, app: &AppSpec, what: &Deployment) -> Result<Made, Fault> {
+        client::read(&self.swarm, &self.folder(app).join("reading"), app, what).await
+    }
+
+    async fn deploy(&self, app: &AppSpec, what: &Deployment) -> Result<Vec<String>, Fault> {
+        let folder = self.folder(app);
+        let files = files::prepare(&folder, app, what, self.swarm.needs_dnsrr())?;
+        let passage = self.walls.passage(&self.swarm, app).await?;
+        let door = Door::open(&folder, self.swarm.socket(), Way::Pass(Arc::new(passage)))?;
+        let deployed = client::deploy(&door, &folder, app, &files, &what.variables).await;
+        came_through(&door, what, deployed)
     }
 
     async fn restart(&self, app: &AppSpec, service: &str) -> Result<(), Fault> {
-        deploy::restart(app, service).await
+        client::restart(&self.swarm, &self.folder(app), app, service).await
     }
 
     async fn backup(&self, app: &AppSpec, what: &Deployment) -> Result<Backup, Fault> {

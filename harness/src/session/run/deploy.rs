@@ -1,7 +1,7 @@
 //! Install and fresh: a version on empty volumes, converged and answering.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -17,7 +17,7 @@ use crate::engine::Deployment;
 use crate::fault::Fault;
 use crate::http;
 use crate::point::{self, Point};
-use crate::recipe::policy;
+use crate::recipe::EnvFile;
 use crate::session::deployment::new_env;
 use crate::session::protocol::LiveView;
 use crate::suite::{Generic, ReadyProbe};
@@ -38,9 +38,16 @@ impl<G: Generic> Run<'_, G> {
         self.prepare().await?;
         let prepared = self.prepared()?;
         let head = prepared.head.clone();
-        let Some(base) = prepared.base.clone() else {
+        let base = prepared.base.clone();
+        let refused = self.judge_all(&head, base.as_ref()).await?;
+        let Some(base) = base else {
             return self.deploy_fresh(&head).await;
         };
+        if let Some(why) = refused {
+            self.no_such_base(base.version.as_deref().unwrap_or_default(), &why);
+            self.take_env_of(&head)?;
+            return self.deploy_fresh(&head).await;
+        }
         match self.deploy_fresh(&base).await {
             Err(Stop::Fault(Fault::Recipe(reason))) => {
                 // A base that can't be deployed is not head's fault.
@@ -79,6 +86,14 @@ impl<G: Generic> Run<'_, G> {
 
     /// An operator who installs head starts from head's `.env.sample`.
     pub(super) fn take_env_of(&mut self, target: &Target) -> Result<(), Fault> {
+        let env = self.env_of(target)?;
+        if let Some(prepared) = &mut self.prepared {
+            prepared.env = env;
+        }
+        self.write_env()
+    }
+
+    pub(super) fn env_of(&self, target: &Target) -> Result<EnvFile, Fault> {
         let prepared = self.prepared()?;
         let domain = prepared.app.domain.clone();
         let extra = self
@@ -100,10 +115,7 @@ impl<G: Generic> Run<'_, G> {
                     .map_err(|error| Fault::recipe(error.to_string()))?;
             }
         }
-        if let Some(prepared) = &mut self.prepared {
-            prepared.env = env;
-        }
-        self.write_env()
+        Ok(env)
     }
 
     async fn wipe(&mut self) -> Result<(), Fault> {
@@ -139,28 +151,7 @@ impl<G: Generic> Run<'_, G> {
         for note in &deployment.compose.notes {
             self.journal().note(None, note);
         }
-        let terms = policy::Terms {
-            stack: &prepared.app.stack,
-            domain: &prepared.app.domain,
-            zone: &prepared.site.zone,
-            allow: &prepared.site.allowed(),
-            others: &BTreeSet::new(),
-            most_tasks: u64::MAX,
-        };
-        let findings = policy::declared(&deployment.compose, &terms);
-        let (refused, noted): (Vec<_>, Vec<_>) =
-            findings.into_iter().partition(policy::Finding::refuses);
-        for finding in &noted {
-            self.journal()
-                .note(Some(Tier::Install), finding.to_string());
-        }
-        if !refused.is_empty() {
-            let located = |one| policy::located(one, &deployment.tree, &deployment.files);
-            let text: Vec<_> = refused.iter().map(located).collect();
-            let text = text.join("; ");
-            let reason = format!("not judged: this site does not allow it: {text}");
-            return Err(Fault::infra(reason).into());
-        }
+        self.judge(&deployment).await?;
         self.make_secrets(&deployment).await?;
         let images: Vec<String> = deployment
             .compose

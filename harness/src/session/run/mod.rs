@@ -18,6 +18,7 @@ mod room;
 mod teardown;
 mod twice;
 mod upgrade;
+mod walls;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,7 @@ use crate::engine::Backup;
 use crate::evidence::Piece;
 use crate::fault::Fault;
 use crate::point::{self, Point};
+use crate::recipe::CommitSha;
 use crate::site::Site;
 use crate::suite::repo_local::{Ran, Surroundings, output_of, run as run_executable};
 use crate::suite::{Generic, Hook, RepoLocal, Suite};
@@ -89,6 +91,8 @@ pub struct Run<'a, G> {
     upgraded: bool,
     backup: Option<Backup>,
     markers: Option<Seeded>,
+    /// What walls let through: commits with the variables that they were judged with.
+    judged: Vec<(CommitSha, BTreeMap<String, String>)>,
     /// Tiers of which there is evidence.
     collected: BTreeSet<Tier>,
     /// The stack as it was when it converged last.
@@ -121,6 +125,7 @@ impl<'a, G: Generic> Run<'a, G> {
             upgraded: false,
             backup: None,
             markers: None,
+            judged: Vec::new(),
             collected: BTreeSet::new(),
             converged: RefCell::default(),
         }

@@ -11,7 +11,7 @@ use super::{Run, Stop};
 use crate::edge::{Edge, EdgeSpec};
 use crate::engine::abra::{self, AbraEngine};
 use crate::engine::stack::{Snapshots, StackEngine};
-use crate::engine::{AppSpec, Deployment, Engine};
+use crate::engine::{AppSpec, Deployment, Engine, Walls};
 use crate::fault::Fault;
 use crate::http;
 use crate::point::{self, Point};
@@ -30,6 +30,7 @@ pub struct Prepared {
     pub site: Site,
     pub swarm: Swarm,
     pub engine: Box<dyn Engine>,
+    pub walls: Walls,
     pub app: AppSpec,
     pub head: Target,
     pub base: Option<Target>,
@@ -178,6 +179,7 @@ impl<G: Generic> Run<'_, G> {
             return Err(Fault::infra("the app's lock was lost").into());
         };
         self.prepared = Some(Prepared {
+            walls: Walls::of(&site),
             site,
             swarm,
             engine,
@@ -217,13 +219,25 @@ impl<G: Generic> Run<'_, G> {
             let dir = self.paths.abra();
             let recipe = &self.request.recipe;
             let repo = checkout.repo();
-            let engine = AbraEngine::new(swarm.clone(), program, &site.abra, &dir, recipe, repo)?;
+            let engine = AbraEngine::new(
+                swarm.clone(),
+                program,
+                &site.abra,
+                &dir,
+                (recipe, repo),
+                Walls::of(site),
+            )?;
             return Ok(Box::new(engine));
         }
         let volumes = Volumes::of_app(swarm, domain, &site.edge_image, private);
         let snapshots = Snapshots::open(&private.join("snapshots"), volumes)?;
         let work_dir = private.join("deploy");
-        let engine = StackEngine::new(swarm.clone(), work_dir, Arc::new(snapshots));
+        let engine = StackEngine::new(
+            swarm.clone(),
+            work_dir,
+            Arc::new(snapshots),
+            Walls::of(site),
+        );
         Ok(Box::new(engine))
     }
 

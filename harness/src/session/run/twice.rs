@@ -23,7 +23,11 @@ impl<G: Generic> Run<'_, G> {
             let deployed = prepared.engine.deploy(&prepared.app, deployment);
             self.shared.change(deployed)
         };
-        twice(self.journal(), self.tier(), "the deploy", deploy).await
+        let notes = twice(self.journal(), self.tier(), "the deploy", deploy).await?;
+        for note in notes {
+            self.journal().note(Some(self.tier()), note);
+        }
+        Ok(())
     }
 
     /// The tier of the operation that goes on.

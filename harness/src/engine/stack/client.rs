@@ -1,9 +1,11 @@
-//! Docker's client as a child process: `docker stack deploy`, and what else changes a stack.
+//! Docker's client, confined: `docker stack deploy` over a door.
 //!
-//! Invariant: the child sees only the app's variables and what the client needs to find its engine.
+//! Invariants: the client's environment is the app's variables and nothing of ours; it reads the
+//! recipe's files and what it is made of, and nothing else; it has no credentials and no network.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -12,42 +14,105 @@ use tokio::process::Command;
 
 use super::files::Files;
 use crate::cause;
-use crate::engine::{AppSpec, child};
+use crate::engine::child;
+use crate::engine::confine::{Confined, LINKED};
+use crate::engine::door::{Door, Way};
+use crate::engine::{AppSpec, Deployment};
 use crate::fault::Fault;
+use crate::recipe::policy::Made;
+use crate::swarm::Swarm;
 
 const DEPLOY_WITHIN: Duration = Duration::from_secs(120);
+
+/// What Docker makes of a deployment. Nothing of it reaches the swarm. `folder` is for this alone.
+pub async fn read(
+    swarm: &Swarm,
+    folder: &Path,
+    app: &AppSpec,
+    what: &Deployment,
+) -> Result<Made, Fault> {
+    refuse_steering(&what.variables)?;
+    let files = super::files::prepare(folder, app, what, swarm.needs_dnsrr())?;
+    let door = Door::open(folder, swarm.socket(), Way::Read)?;
+    let command = stack_deploy(&door, app, &files, &what.variables)?;
+    if let Some(failure) = run(None, folder, command, "docker stack deploy").await? {
+        return Err(failure.fault(&format!("reading {} as Docker does", app.recipe)));
+    }
+    let made = std::mem::take(&mut door.seen().made);
+    Ok(made)
+}
+
+/// Gives the swarm what the client makes of the files, through the door.
 pub async fn deploy(
+    door: &Door,
+    folder: &Path,
     app: &AppSpec,
     files: &Files,
     variables: &BTreeMap<String, String>,
 ) -> Result<(), Fault> {
     refuse_steering(variables)?;
-    let mut command = Command::new("docker");
-    command
-        .args(["stack", "deploy", "--resolve-image", "never", "--prune"])
-        .arg("--with-registry-auth");
-    for file in &files.compose {
-        command.arg("-c").arg(file);
-    }
-    command.arg(app.stack.as_str()).env_clear().envs(variables);
-    match run(app, command, "docker stack deploy").await? {
+    let command = stack_deploy(door, app, files, variables)?;
+    match run(Some(app), folder, command, "docker stack deploy").await? {
         None => Ok(()),
         Some(failure) => Err(failure.fault(&format!("deploying {}", app.stack))),
     }
 }
 
+fn stack_deploy(
+    door: &Door,
+    app: &AppSpec,
+    files: &Files,
+    variables: &BTreeMap<String, String>,
+) -> Result<Command, Fault> {
+    // By its name in the working directory: the whole path may be too long for a socket's.
+    let socket = Path::new(door.socket().file_name().unwrap_or_default());
+    let mut command = docker(socket)?;
+    command.args(["stack", "deploy", "--resolve-image", "never", "--prune"]);
+    for file in &files.compose {
+        command.arg("-c").arg(file);
+    }
+    command.arg(app.stack.as_str()).envs(variables);
+    Ok(command)
+}
+
 /// Replaces the tasks of a service by new ones of the same spec.
-pub async fn restart(app: &AppSpec, service: &str) -> Result<(), Fault> {
-    let mut command = Command::new("docker");
+pub async fn restart(
+    swarm: &Swarm,
+    folder: &Path,
+    app: &AppSpec,
+    service: &str,
+) -> Result<(), Fault> {
+    let mut command = docker(swarm.socket())?;
     command
         .args(["service", "update", "--force", "--detach", "--quiet"])
         .arg("--no-resolve-image")
-        .arg(app.stack.object(service))
-        .env_clear();
-    match run(app, command, "docker service update").await? {
+        .arg(app.stack.object(service));
+    match run(Some(app), folder, command, "docker service update").await? {
         None => Ok(()),
         Some(failure) => Err(failure.fault(&format!("restarting {service}"))),
     }
+}
+
+/// Docker's client for the engine behind this socket, with an empty configuration.
+fn docker(socket: &Path) -> Result<Command, Fault> {
+    let mut command = Command::new(program()?);
+    command
+        .env_clear()
+        .arg("--host")
+        .arg(format!("unix://{}", socket.display()))
+        .args(["--config", CONFIG]);
+    Ok(command)
+}
+
+/// The folder of the client's configuration, beside its socket.
+const CONFIG: &str = "client";
+
+fn program() -> Result<PathBuf, Fault> {
+    let missing =
+        || Fault::infra("there is no `docker` on the path; `cargo xtask doctor --fix` installs it");
+    let path = child::on_path(Path::new("docker")).ok_or_else(missing)?;
+    path.canonicalize()
+        .map_err(|error| Fault::infra(format!("{}: {error}", path.display())))
 }
 
 /// What a client that failed said, and how it ended.
@@ -57,13 +122,25 @@ struct Failure {
     status: ExitStatus,
 }
 
-/// Runs Docker's client to its end. None: it did what it was asked for.
+/// Runs Docker's client in `folder` to its end. None: it did what it was asked for.
 async fn run(
-    app: &AppSpec,
-    command: Command,
+    app: Option<&AppSpec>,
+    folder: &Path,
+    mut command: Command,
     program: &'static str,
 ) -> Result<Option<Failure>, Fault> {
-    let ended = child::run(command, Some(&app.lock), program, DEPLOY_WITHIN).await?;
+    let config = folder.join(CONFIG);
+    std::fs::create_dir_all(&config)
+        .map_err(|error| Fault::infra(format!("{}: {error}", config.display())))?;
+    command.current_dir(folder);
+    let mut read: Vec<PathBuf> = LINKED.iter().map(PathBuf::from).collect();
+    read.extend([self::program()?, folder.to_owned()]);
+    let confined = Confined {
+        read,
+        ..Confined::default()
+    };
+    let lock = app.map(|app| &*app.lock);
+    let ended = child::run(command, lock, Some(confined), program, DEPLOY_WITHIN).await?;
     Ok((!ended.status.success()).then(|| Failure {
         program,
         said: String::from_utf8_lossy(&ended.stderr).into_owned(),
@@ -71,30 +148,32 @@ async fn run(
     }))
 }
 
-/// A recipe's variables may not decide which engine is spoken to, or what the client loads.
+/// A recipe's variables are the client's environment, for it puts them into the files. None may
+/// decide how the client itself works: what its loader, its runtime or its own settings read.
 fn refuse_steering(variables: &BTreeMap<String, String>) -> Result<(), Fault> {
-    const REFUSED: [&str; 9] = [
-        "DOCKER_API_VERSION",
-        "DOCKER_CERT_PATH",
-        "DOCKER_CONFIG",
-        "DOCKER_CONTEXT",
-        "DOCKER_HOST",
-        "DOCKER_STACK_ORCHESTRATOR",
-        "DOCKER_TLS",
-        "DOCKER_TLS_VERIFY",
-        "GODEBUG",
+    const PREFIXES: [&str; 5] = ["DOCKER_", "LD_", "MALLOC_", "OTEL_", "GODEBUG"];
+    // What the C library reads, as its manual lists it for programs with more rights than their
+    // users.
+    const NAMES: [&str; 8] = [
+        "GCONV_PATH",
+        "GETCONF_DIR",
+        "GLIBC_TUNABLES",
+        "GOTRACEBACK",
+        "HOSTALIASES",
+        "LOCPATH",
+        "NLSPATH",
+        "RESOLV_HOST_CONF",
     ];
-    match variables
-        .keys()
-        .find(|key| REFUSED.contains(&key.as_str()) || key.starts_with("LD_"))
-    {
-        Some(key) => Err(Fault::recipe(format!(
-            "the app's environment sets {key}, which would steer the Docker client"
+    let steers = |key: &&String| {
+        NAMES.contains(&key.as_str()) || PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+    };
+    match variables.keys().find(steers) {
+        Some(key) => Err(Fault::infra(format!(
+            "not judged: the app's environment sets {key}, which would steer Docker's client on this host"
         ))),
         None => Ok(()),
     }
 }
-
 impl Failure {
     fn fault(&self, doing: &str) -> Fault {
         let Self {
@@ -214,14 +293,17 @@ mod tests {
         assert!(matches!(fault, Fault::Infra(_)), "{fault:?}");
     }
 
-    #[test]
-    fn an_app_may_not_steer_the_client() {
-        let variables = [("DOCKER_HOST".to_owned(), "tcp://elsewhere".to_owned())].into();
-        assert_eq!(
-            refuse_steering(&variables),
-            Err(Fault::recipe(
-                "the app's environment sets DOCKER_HOST, which would steer the Docker client"
-            ))
-        );
+    #[rstest::rstest]
+    #[case("DOCKER_HOST", true)]
+    #[case("DOCKER_CONTENT_TRUST_SERVER", true)]
+    #[case("LD_PRELOAD", true)]
+    #[case("OTEL_EXPORTER_OTLP_ENDPOINT", true)]
+    #[case("HOME", false)]
+    #[case("PATH", false)]
+    #[case("DB_HOST", false)]
+    fn an_app_may_not_steer_the_client(#[case] key: &str, #[case] refused: bool) {
+        let variables = [(key.to_owned(), "tcp://elsewhere".to_owned())].into();
+        let fault = refuse_steering(&variables);
+        assert_eq!(matches!(fault, Err(Fault::Infra(_))), refused, "{fault:?}");
     }
 }
