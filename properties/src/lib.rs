@@ -16,12 +16,13 @@ mod protocol;
 mod record;
 mod repo_local;
 mod rules;
+mod specs;
 mod summary;
 
 /// A property, by the name of its fuzz target and of its corpus.
 pub type Property = fn(&[u8]);
 
-pub const ALL: [(&str, Property); 9] = [
+pub const ALL: [(&str, Property); 10] = [
     ("command", command::holds),
     ("compose", compose::holds),
     ("env", env::holds),
@@ -30,6 +31,7 @@ pub const ALL: [(&str, Property); 9] = [
     ("record", record::holds),
     ("repo_local", repo_local::holds),
     ("rules", rules::holds),
+    ("specs", specs::holds),
     ("summary", summary::holds),
 ];
 

@@ -6,9 +6,11 @@ use harness::edge::nginx::{Site, render};
 use harness::edge::rule::{PathMatch, PathText, terms};
 use harness::edge::{Routes, routes};
 use harness::recipe::compose::{Network, Service};
+use harness::recipe::traefik::{Kind, Rule, parse};
 use harness::recipe::{AppDomain, Compose};
 
 use crate::nginx::words;
+use crate::specs;
 
 const LABELS: [&str; 12] = [
     "traefik.http.routers.s.rule",
@@ -34,6 +36,7 @@ pub(crate) fn holds(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(rest) else {
         return;
     };
+    takes_own_hosts_only(text);
     if let Ok(terms) = terms(text) {
         assert!(terms.len() <= 256, "{} alternatives", terms.len());
         for term in terms {
@@ -51,6 +54,38 @@ pub(crate) fn holds(bytes: &[u8]) {
     }
     let found = app(labels);
     assert_eq!(shape(&found), shape(&plain(&found)), "{found:?}");
+}
+
+/// A rule that policy lets through matches nothing that is for another's host.
+fn takes_own_hosts_only(rule: &str) {
+    let mut body = specs::sound();
+    body["Labels"]["traefik.http.routers.a_ci_test.rule"] = rule.into();
+    if let Ok(tree) = parse(rule)
+        && specs::is_let_through(&body)
+    {
+        for host in ["b.ci.test", "ci.test", "example.org"] {
+            assert!(!may_match(&tree, host, true), "{rule:?} takes {host}");
+        }
+    }
+}
+
+/// Whether a request for the host may be matched (or, where `wanted` is false, be left out), whatever
+/// else it is like.
+fn may_match(rule: &Rule, host: &str, wanted: bool) -> bool {
+    match (rule, wanted) {
+        (Rule::Not(inner), _) => may_match(inner, host, !wanted),
+        (Rule::All(parts), true) | (Rule::Any(parts), false) => {
+            parts.iter().all(|part| may_match(part, host, wanted))
+        }
+        (Rule::Any(parts), true) | (Rule::All(parts), false) => {
+            parts.iter().any(|part| may_match(part, host, wanted))
+        }
+        (Rule::Is(matcher), _) if matcher.kind == Kind::Host => {
+            let mut names = matcher.arguments.iter();
+            wanted == names.any(|name| name == "*" || name.eq_ignore_ascii_case(host))
+        }
+        (Rule::Is(_), _) => true,
+    }
 }
 
 fn is_harmless(path: &str) -> bool {
