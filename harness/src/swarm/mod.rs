@@ -1,10 +1,11 @@
 //! Observing the swarm: convergence, tasks, logs, evidence, residue.
 //!
 //! Invariants: nothing here decides a verdict; every look at the engine has a deadline; a removal
-//! touches only what carries the stack's name or its namespace label.
+//! touches only what came after the app's start and is the stack's by more than a label.
 //!
 //! This room must not know: engines.
 
+mod before;
 mod belongings;
 mod converge;
 mod differences;
@@ -22,7 +23,7 @@ mod removal;
 mod services;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
@@ -31,7 +32,8 @@ use crate::fault::Fault;
 use crate::recipe::StackName;
 use crate::redact::Learning;
 
-pub use belongings::{residue, secret_names};
+pub use before::{Before, Objects};
+pub use belongings::{Remains, remains, residue, secret_names};
 pub use converge::{
     Converged, ConvergedService, ConvergedTask, Wanted, address, converge, restarts,
     running_container, still_converged, wanted,
@@ -58,6 +60,7 @@ const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 pub struct Swarm {
     docker: Docker,
     engine_id: String,
+    socket: PathBuf,
     manager: bool,
     ipvs: bool,
     redactor: Learning,
@@ -75,11 +78,11 @@ impl Swarm {
 
     /// Connects to the engine at `host`: `unix://` and a path.
     pub async fn connect_to(host: &str) -> Result<Self, Fault> {
-        if !host.starts_with("unix://") {
+        let Some(socket) = host.strip_prefix("unix://") else {
             return Err(Fault::usage(format!(
                 "DOCKER_HOST is `{host}`: only a Unix socket will do (unix:///path/to/docker.sock)"
             )));
-        }
+        };
         let silent = |why: String| {
             Fault::infra(format!(
                 "Docker does not answer at {host}: {why}; is the daemon running, and may this user \
@@ -102,6 +105,7 @@ impl Swarm {
         Ok(Self {
             docker,
             engine_id: info.id.unwrap_or_default(),
+            socket: PathBuf::from(socket),
             manager: swarm.control_available == Some(true)
                 && swarm.local_node_state == Some(bollard::models::LocalNodeState::ACTIVE),
             ipvs: kernel_has_ipvs(Path::new("/"), info.kernel_version.as_deref().unwrap_or("")),
@@ -129,6 +133,11 @@ impl Swarm {
     /// Tells engines apart: host-wide locks are kept by it.
     pub fn engine_id(&self) -> &str {
         &self.engine_id
+    }
+
+    /// The engine's socket: who may open it may use the engine.
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Whether the node is a manager of an active swarm: stacks can be deployed.

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use harness::recipe::AppDomain;
-use harness::swarm::{self, Swarm};
+use harness::swarm::{self, Before, Swarm};
 
 use super::subject::Subject;
 
@@ -40,7 +40,7 @@ pub fn objects(app: &AppDomain) -> Result<Vec<String>> {
     }
     let residue = crate::block_on(async {
         let swarm = Swarm::connect().await?;
-        swarm::residue(&swarm, &stack, &BTreeSet::new()).await
+        swarm::residue(&swarm, &stack, &Before::Unknown, &BTreeSet::new()).await
     })?;
     found.extend(
         residue
