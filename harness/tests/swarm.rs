@@ -6,6 +6,8 @@
 
 #[path = "swarm/bot.rs"]
 mod bot;
+#[path = "swarm/dead.rs"]
+mod dead;
 #[path = "swarm/evidence.rs"]
 mod evidence;
 #[path = "swarm/foreign.rs"]

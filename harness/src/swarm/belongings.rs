@@ -1,9 +1,4 @@
-//! What is a stack's, by more than a label: it came after the app's start, its name begins with the
-//! stack's, and its namespace label is the stack's or none.
-//!
-//! A label alone proves nothing: Docker itself puts it on what a compose file names, whosever that
-//! is. A name alone is proof enough only of what was not there before: secrets that an engine
-//! inserted have no label.
+//! What a stack has of each kind, and what looks like it.
 //!
 //! This file must not know: how anything is removed.
 
@@ -18,7 +13,8 @@ use bollard::query_parameters::{
 use results::event::Leftover;
 
 use super::before::{Before, Kind};
-use super::{NAMESPACE, Swarm, look, of_stack};
+use super::whose::{Claimed, Whose, own};
+use super::{Swarm, look, of_stack};
 use crate::fault::Fault;
 use crate::recipe::StackName;
 
@@ -33,79 +29,6 @@ pub struct Remains {
     /// It bears the stack's label or name, and was there before or has another name: somebody
     /// else's, which is left.
     pub foreign: Vec<Leftover>,
-}
-
-/// Whose an object is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
-    Stack {
-        labelled: bool,
-    },
-    /// The stack's by its name alone, with nothing noted: left, and named.
-    Doubtful,
-    /// Somebody else's, which looks like the stack's.
-    Foreign,
-    Another,
-}
-
-fn whose(
-    stack: &StackName,
-    before: &Before,
-    (kind, id): (Kind, &str),
-    name: &str,
-    label: Option<&str>,
-) -> Whose {
-    let named = name.starts_with(&stack.object(""));
-    let labelled = match label {
-        Some(label) if label == stack.as_str() => true,
-        Some(_) => return Whose::Another,
-        None if named => false,
-        None => return Whose::Another,
-    };
-    match before.had(kind, id) {
-        _ if !named => Whose::Foreign,
-        Some(true) => Whose::Foreign,
-        None if !labelled => Whose::Doubtful,
-        Some(false) | None => Whose::Stack { labelled },
-    }
-}
-
-/// An object that has to do with the stack.
-struct Claimed<T> {
-    kind: Kind,
-    name: String,
-    whose: Whose,
-    object: T,
-}
-
-impl<T> Claimed<T> {
-    /// None: it has nothing to do with the stack.
-    fn of(
-        (stack, before): (&StackName, &Before),
-        (kind, id): (Kind, &str),
-        name: String,
-        labels: Option<&HashMap<String, String>>,
-        object: T,
-    ) -> Option<Self> {
-        let label = labels.and_then(|labels| labels.get(NAMESPACE));
-        let label = label.map(String::as_str);
-        let whose = whose(stack, before, (kind, id), &name, label);
-        (whose != Whose::Another).then_some(Self {
-            kind,
-            name,
-            whose,
-            object,
-        })
-    }
-
-    fn is_own(&self) -> bool {
-        matches!(self.whose, Whose::Stack { .. })
-    }
-}
-
-fn own<T>(claimed: Vec<Claimed<T>>) -> Vec<T> {
-    let own = claimed.into_iter().filter(Claimed::is_own);
-    own.map(|claimed| claimed.object).collect()
 }
 
 /// What is left of the stack: an item for every object of its own, for every one that may be, and
@@ -334,6 +257,23 @@ async fn claimed_volumes(
     Ok(volumes.into_iter().filter_map(claimed).collect())
 }
 
+/// Id, name and labels of an object.
+type Seen = (String, String, Option<HashMap<String, String>>);
+
+/// Those that have to do with the stack, by their ids.
+fn ids<T>(
+    of: (&StackName, &Before),
+    kind: Kind,
+    listed: Vec<T>,
+    seen: impl Fn(T) -> Option<Seen>,
+) -> Vec<Claimed<String>> {
+    let seen = listed.into_iter().filter_map(seen);
+    let claimed = |(id, name, labels): Seen| {
+        Claimed::of(of, (kind, id.as_str()), name, labels.as_ref(), id.clone())
+    };
+    seen.filter_map(claimed).collect()
+}
+
 /// Ids of the stack's own networks.
 pub async fn networks(
     swarm: &Swarm,
@@ -349,18 +289,8 @@ async fn claimed_networks(
     before: &Before,
 ) -> Result<Vec<Claimed<String>>, Error> {
     let listed = swarm.docker().list_networks(None::<ListNetworksOptions>);
-    let claimed = |network: bollard::models::Network| {
-        let (id, name) = (network.id?, network.name?);
-        let object = (Kind::Network, id.as_str());
-        Claimed::of(
-            (stack, before),
-            object,
-            name,
-            network.labels.as_ref(),
-            id.clone(),
-        )
-    };
-    Ok(listed.await?.into_iter().filter_map(claimed).collect())
+    let seen = |it: bollard::models::Network| Some((it.id?, it.name?, it.labels));
+    Ok(ids((stack, before), Kind::Network, listed.await?, seen))
 }
 
 /// Ids of the stack's own configs.
@@ -378,18 +308,11 @@ async fn claimed_configs(
     before: &Before,
 ) -> Result<Vec<Claimed<String>>, Error> {
     let listed = swarm.docker().list_configs(None::<ListConfigsOptions>);
-    let claimed = |config: bollard::models::Config| {
-        let (id, spec) = (config.id?, config.spec?);
-        let object = (Kind::Config, id.as_str());
-        Claimed::of(
-            (stack, before),
-            object,
-            spec.name?,
-            spec.labels.as_ref(),
-            id.clone(),
-        )
+    let seen = |it: bollard::models::Config| {
+        let spec = it.spec?;
+        Some((it.id?, spec.name?, spec.labels))
     };
-    Ok(listed.await?.into_iter().filter_map(claimed).collect())
+    Ok(ids((stack, before), Kind::Config, listed.await?, seen))
 }
 
 pub struct Secret {
@@ -421,18 +344,11 @@ async fn claimed_secrets(
     before: &Before,
 ) -> Result<Vec<Claimed<String>>, Error> {
     let listed = swarm.docker().list_secrets(None::<ListSecretsOptions>);
-    let claimed = |secret: bollard::models::Secret| {
-        let (id, spec) = (secret.id?, secret.spec?);
-        let object = (Kind::Secret, id.as_str());
-        Claimed::of(
-            (stack, before),
-            object,
-            spec.name?,
-            spec.labels.as_ref(),
-            id.clone(),
-        )
+    let seen = |it: bollard::models::Secret| {
+        let spec = it.spec?;
+        Some((it.id?, spec.name?, spec.labels))
     };
-    Ok(listed.await?.into_iter().filter_map(claimed).collect())
+    Ok(ids((stack, before), Kind::Secret, listed.await?, seen))
 }
 
 /// Full names of the secrets that bear the stack's name.
@@ -442,65 +358,4 @@ pub async fn secret_names(swarm: &Swarm, stack: &StackName) -> Result<BTreeSet<S
         .map_err(|error| Swarm::fault(format!("looking at the secrets of {stack}"), &error))?;
     let named = found.into_iter().filter(|it| it.whose != Whose::Foreign);
     Ok(named.map(|secret| secret.name).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::recipe::AppDomain;
-    use crate::swarm::Objects;
-
-    fn stack(domain: &str) -> StackName {
-        domain.parse::<AppDomain>().unwrap().stack()
-    }
-
-    const OURS: Option<&str> = Some("a_ci_test");
-
-    #[rstest::rstest]
-    #[case::made_by_the_stack("new", "a_ci_test_data", OURS, Whose::Stack { labelled: true })]
-    #[case::inserted_by_an_engine("new", "a_ci_test_pw", None, Whose::Stack { labelled: false })]
-    #[case::there_before("old", "a_ci_test_data", OURS, Whose::Foreign)]
-    #[case::there_before_without_label("old", "a_ci_test_data", None, Whose::Foreign)]
-    #[case::relabelled("old", "site-config", OURS, Whose::Foreign)]
-    #[case::another_name("new", "site-config", OURS, Whose::Foreign)]
-    #[case::the_name_itself("new", "a_ci_test", OURS, Whose::Foreign)]
-    #[case::another_label("new", "a_ci_test_data", Some("a_ci_test_data"), Whose::Another)]
-    #[case::longer_name("new", "a_ci_tests_data", None, Whose::Another)]
-    #[case::nobodys("new", "proxy", None, Whose::Another)]
-    fn what_is_the_stacks_is_known_by_more_than_its_label(
-        #[case] id: &str,
-        #[case] name: &str,
-        #[case] label: Option<&str>,
-        #[case] expected: Whose,
-    ) {
-        let objects = Objects {
-            configs: ["old".to_owned()].into(),
-            ..Objects::default()
-        };
-        let before = Before::Noted(Arc::new(objects));
-        let found = whose(
-            &stack("a.ci.test"),
-            &before,
-            (Kind::Config, id),
-            name,
-            label,
-        );
-        assert_eq!(found, expected);
-    }
-
-    #[rstest::rstest]
-    #[case::made_by_the_stack("a_ci_test_data", OURS, Whose::Stack { labelled: true })]
-    #[case::by_its_name_alone("a_ci_test_data", None, Whose::Doubtful)]
-    #[case::by_its_label_alone("site-config", OURS, Whose::Foreign)]
-    fn without_a_note_a_name_alone_is_no_proof(
-        #[case] name: &str,
-        #[case] label: Option<&str>,
-        #[case] expected: Whose,
-    ) {
-        let stack = stack("a.ci.test");
-        let found = whose(&stack, &Before::Unknown, (Kind::Volume, name), name, label);
-        assert_eq!(found, expected);
-    }
 }

@@ -21,6 +21,7 @@ mod manifest;
 mod memory;
 mod removal;
 mod services;
+mod whose;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

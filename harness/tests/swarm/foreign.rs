@@ -10,7 +10,7 @@ use harness::swarm::{self, Before};
 use crate::stand::{DEADLINE, Stand, image, service, services};
 
 /// By Docker's own client, so that neither what is made nor what is seen is our own code's word.
-fn docker(arguments: &[&str]) -> String {
+pub fn docker(arguments: &[&str]) -> String {
     let ran = Command::new("docker").args(arguments).output().unwrap();
     assert!(ran.status.success(), "docker {arguments:?}: {ran:?}");
     String::from_utf8(ran.stdout).unwrap().trim().to_owned()
@@ -18,7 +18,7 @@ fn docker(arguments: &[&str]) -> String {
 
 /// Objects of somebody else, gone with the test.
 #[derive(Default)]
-struct Theirs(Vec<(&'static str, String)>);
+pub struct Theirs(Vec<(&'static str, String)>);
 
 impl Theirs {
     /// Makes one of each kind but services at this name, with this label.
@@ -43,6 +43,22 @@ impl Theirs {
         let service = ["service", "create", "--detach", "--replicas=0", "--name"];
         docker(&[&service[..], &[name, &label, image]].concat());
         self.0.push(("service", name.to_owned()));
+    }
+
+    /// A container that holds a volume.
+    pub fn holder(&mut self, name: &str, volume: &str) {
+        let image = "cc-ci.local/swarm-faulty:test";
+        let mount = format!("{volume}:/data");
+        docker(&[
+            "container",
+            "create",
+            "--name",
+            name,
+            "--volume",
+            &mount,
+            image,
+        ]);
+        self.0.push(("container", name.to_owned()));
     }
 
     fn volume(&mut self, name: &str) {

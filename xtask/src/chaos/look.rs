@@ -70,9 +70,7 @@ pub fn files(subject: &Subject, app: &AppDomain) -> Result<Vec<String>> {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
-            // The locks of image builds stay.
-            let is_tmp = place == &subject.tmp && !name.starts_with("cc-ci-images-");
-            if is_tmp || name.starts_with('.') {
+            if place == &subject.tmp || name.starts_with('.') {
                 note(&path);
             }
         }
