@@ -13,7 +13,7 @@ const QUIET: Duration = Duration::from_secs(6);
 const LONGEST: usize = 45;
 
 pub async fn try_all(subject: &Subject<'_>, rows: &mut Rows<'_>) -> Result<(), Fault> {
-    let app = App::new(subject, "of-an-app-that-has-a-name-of-more-than-45-signs")?;
+    let app = App::new(subject, "of-an-app-that-has-a-name-of-more-than-45-signs").await?;
     rows.follow(&app.dir.join(harness::engine::abra::LOG));
     rows.row(
         "long-name",
@@ -24,7 +24,10 @@ pub async fn try_all(subject: &Subject<'_>, rows: &mut Rows<'_>) -> Result<(), F
     .await;
     app.end().await?;
 
-    let (one, two) = (App::new(subject, "one")?, App::new(subject, "two")?);
+    let (one, two) = (
+        App::new(subject, "one").await?,
+        App::new(subject, "two").await?,
+    );
     rows.follow(&one.dir.join(harness::engine::abra::LOG));
     rows.follow(&two.dir.join(harness::engine::abra::LOG));
     rows.row(
@@ -37,7 +40,7 @@ pub async fn try_all(subject: &Subject<'_>, rows: &mut Rows<'_>) -> Result<(), F
     let (one, two) = tokio::join!(one.end(), two.end());
     one.and(two)?;
 
-    let app = App::new(subject, "cut-off")?;
+    let app = App::new(subject, "cut-off").await?;
     rows.follow(&app.dir.join(harness::engine::abra::LOG));
     rows.row(
         "cut-off",

@@ -24,7 +24,7 @@ pub struct Cost {
 /// measurement's own.
 pub async fn cost(site: &Site, dir: &Path) -> Result<Cost, Fault> {
     let subject = Subject::new(site.engine, site, dir).await?;
-    let mut app = App::new(&subject, "cost")?;
+    let mut app = App::new(&subject, "cost").await?;
     let spent = || {
         let program = subject.program.as_ref();
         program.map_or(Duration::ZERO, |program| program.spent())

@@ -15,7 +15,7 @@ pub const TOKEN_AFTER: &[u8] = b"another";
 const ODD: &str = "5$ of \"it\" # all";
 
 pub async fn try_all(subject: &Subject<'_>, part: Part, rows: &mut Rows<'_>) -> Result<(), Fault> {
-    let mut app = App::new(subject, "life")?;
+    let mut app = App::new(subject, "life").await?;
     app.set("WORDS", "two words")?;
     app.set("ODD", ODD)?;
     rows.follow(&app.dir.join(harness::engine::abra::LOG));
@@ -61,7 +61,7 @@ pub async fn try_all(subject: &Subject<'_>, part: Part, rows: &mut Rows<'_>) -> 
 
 /// A server's own way: no overlay, so a published version is deployed by its name.
 pub async fn without_overlay(subject: &Subject<'_>, rows: &mut Rows<'_>) -> Result<(), Fault> {
-    let app = App::new(subject, "plain")?;
+    let app = App::new(subject, "plain").await?;
     rows.follow(&app.dir.join(harness::engine::abra::LOG));
     rows.row(
         "outside",

@@ -20,7 +20,7 @@ use harness::session::janitor;
 use harness::session::locks::{Held, Lock, Registration, Registry};
 use harness::site::{EngineKind, Site};
 use harness::snapshot::Volumes;
-use harness::swarm::{self, Converged, Expected, Swarm, differences};
+use harness::swarm::{self, Before, Converged, Expected, Swarm, differences};
 use harness::wait::Unwatched;
 use include_dir::{Dir, include_dir};
 
@@ -93,7 +93,7 @@ impl<'a> Subject<'a> {
         }
         Ok(Self {
             recipe: fetched(&origin, &dir.join("fetched")).await?,
-            registry: Registry::of_engine(swarm.engine_id())?,
+            registry: Registry::of_engine(&swarm)?,
             dir: dir.to_owned(),
             kind,
             site,
@@ -235,7 +235,7 @@ pub struct App<'a> {
 }
 
 impl<'a> App<'a> {
-    pub fn new(subject: &'a Subject<'a>, name: &str) -> Result<Self, Fault> {
+    pub async fn new(subject: &'a Subject<'a>, name: &str) -> Result<Self, Fault> {
         let domain = subject.domain(name);
         let dir = subject.dir.join(domain.as_str());
         let held = match subject.registry.app(&domain)? {
@@ -248,14 +248,12 @@ impl<'a> App<'a> {
         let registration = Registration {
             run_id: run_id.parse().expect("letters, digits and a hyphen"),
             recipe: recipe_name(),
-            stack: domain.stack(),
             engine: subject.kind.name().to_owned(),
-            private: dir.clone(),
-            socket: dir.join("socket"),
-            run: dir.clone(),
+            state: dir.clone(),
             domain: domain.clone(),
         };
-        held.register(&registration)?;
+        let before = Before::note(&subject.swarm).await?;
+        held.register(&registration, &before)?;
         let env = [("COMPOSE_FILE", "compose.yml:compose.extra.yml")];
         let env = env.map(|(key, value)| (key.to_owned(), value.to_owned()));
         Ok(Self {
@@ -264,6 +262,7 @@ impl<'a> App<'a> {
             spec: AppSpec {
                 recipe: recipe_name(),
                 stack: domain.stack(),
+                before,
                 domain,
                 lock: held.descriptor(),
             },
@@ -359,7 +358,13 @@ impl<'a> App<'a> {
 
     /// What the swarm has of it, a line each, sorted.
     pub async fn residue(&self) -> Result<Vec<String>, Fault> {
-        let left = swarm::residue(&self.subject.swarm, self.stack(), &[].into()).await?;
+        let left = swarm::residue(
+            &self.subject.swarm,
+            self.stack(),
+            &self.spec.before,
+            &[].into(),
+        )
+        .await?;
         let line = |left: &results::event::Leftover| format!("{} {}", left.kind, left.name);
         let mut lines: Vec<String> = left.iter().map(line).collect();
         lines.sort();
@@ -368,7 +373,8 @@ impl<'a> App<'a> {
 
     /// Removes what is left of it, whatever its engine did.
     pub async fn end(mut self) -> Result<(), Fault> {
-        janitor::remove_app(&self.subject.swarm, &self.registration).await?;
+        let (swarm, within) = (&self.subject.swarm, janitor::REMOVE_WITHIN);
+        janitor::remove_app(swarm, &self.registration, &self.spec.before, within).await?;
         match self.held.take() {
             Some(held) => held.forget(),
             None => Ok(()),
@@ -383,14 +389,16 @@ impl Drop for App<'_> {
         let Some(held) = self.held.take() else {
             return;
         };
-        let registration = self.registration.clone();
+        let (registration, before) = (self.registration.clone(), self.spec.before.clone());
         let remove = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
             runtime.block_on(async {
                 let swarm = Swarm::connect().await.map_err(std::io::Error::other)?;
-                let removed = janitor::remove_app(&swarm, &registration).await;
+                let removed =
+                    janitor::remove_app(&swarm, &registration, &before, janitor::REMOVE_WITHIN)
+                        .await;
                 removed.map_err(std::io::Error::other)?;
                 held.forget().map_err(std::io::Error::other)
             })

@@ -11,7 +11,7 @@ use fixtures::abra::Bot;
 use harness::recipe::AppDomain;
 use harness::session::locks::Registry;
 use harness::site::{AbraSite, EngineKind, Site};
-use harness::swarm::{self, Swarm};
+use harness::swarm::{self, Before, Swarm};
 use tokio::sync::Notify;
 
 /// Oddities that abra is known to have: the engine is built for them.
@@ -115,9 +115,9 @@ async fn docker_a_suite_that_is_dropped_leaves_nothing() {
     let domain: AppDomain = stack.replace('_', ".").parse().unwrap();
     assert_eq!(domain.stack().as_str(), stack);
     let swarm = Swarm::connect().await.unwrap();
-    let left = swarm::residue(&swarm, &domain.stack(), &[].into()).await;
+    let left = swarm::residue(&swarm, &domain.stack(), &Before::Unknown, &[].into()).await;
     assert_eq!(left, Ok(vec![]));
-    let registry = Registry::of_engine(swarm.engine_id()).unwrap();
+    let registry = Registry::of_engine(&swarm).unwrap();
     assert!(!registry.registered().unwrap().contains(&domain));
 }
 

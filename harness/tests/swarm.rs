@@ -6,10 +6,14 @@
 
 #[path = "swarm/bot.rs"]
 mod bot;
+#[path = "swarm/dead.rs"]
+mod dead;
 #[path = "swarm/door.rs"]
 mod door;
 #[path = "swarm/evidence.rs"]
 mod evidence;
+#[path = "swarm/foreign.rs"]
+mod foreign;
 #[path = "swarm/images.rs"]
 mod images;
 #[path = "swarm/registry.rs"]
@@ -189,7 +193,7 @@ secrets:
     .await
     .unwrap();
 
-    let noted = swarm::anonymous_volumes(&stand.swarm, stand.stack())
+    let noted = swarm::anonymous_volumes(&stand.swarm, stand.stack(), &stand.app.before)
         .await
         .unwrap();
     assert!(!noted.is_empty());
@@ -353,7 +357,7 @@ async fn docker_removal_leaves_nothing_while_tasks_are_being_prepared() {
     )
     .await
     .unwrap();
-    let removed = swarm::remove_stack(&stand.swarm, stand.stack(), DEADLINE)
+    let removed = swarm::remove_stack(&stand.swarm, stand.stack(), &stand.app.before, DEADLINE)
         .await
         .unwrap();
     let removal = Instant::now();
@@ -424,10 +428,10 @@ async fn docker_removal_waits_for_no_grace_period() {
         let stand = Stand::new(&format!("fast{tasks}")).await;
         stand.deploy(&text, model).await;
         stand.converge(&wanted).await.unwrap();
-        let noted = swarm::anonymous_volumes(&stand.swarm, stand.stack()).await.unwrap();
+        let noted = swarm::anonymous_volumes(&stand.swarm, stand.stack(), &stand.app.before).await.unwrap();
         assert_eq!(noted.len(), tasks);
         let started = Instant::now();
-        let removed = swarm::remove_stack(&stand.swarm, stand.stack(), DEADLINE).await.unwrap();
+        let removed = swarm::remove_stack(&stand.swarm, stand.stack(), &stand.app.before, DEADLINE).await.unwrap();
         let took = started.elapsed();
         println!("removing {tasks} tasks took {took:?}");
         assert!(removed.anonymous.is_superset(&noted));

@@ -48,6 +48,7 @@ impl Doctor {
         }
         let mut checks = setup::inspect(&ThisHost, &site);
         checks.extend(crate::block_on(setup::inspect_site(&site)));
+        checks.extend(crate::block_on(setup::inspect_registry()));
         println!("{}", table(&checks, Colour::of_stdout()));
         Ok(code(&checks))
     }

@@ -38,8 +38,8 @@ pub async fn try_all(subject: &Subject<'_>, rows: &mut Rows<'_>) -> Result<(), F
     };
     let origin = subject.assumed_recipe()?;
     let abra = Abra::new(program.path(), &subject.site.abra, &subject.dir, &origin).await?;
-    let app = App::new(subject, "assumed")?;
-    let long = App::new(subject, "assumed-of-a-name-that-is-over-45-signs-long")?;
+    let app = App::new(subject, "assumed").await?;
+    let long = App::new(subject, "assumed-of-a-name-that-is-over-45-signs-long").await?;
     let it = Assumed { subject, abra, app };
     it.secrets(rows).await;
     it.deploys(rows).await;
@@ -188,7 +188,8 @@ impl Assumed<'_> {
                 self.abra.choose(&self.app.spec.domain, "compose.yml")?;
                 // What a row before could not take away.
                 let stack = self.app.stack();
-                swarm::remove_stack(&self.subject.swarm, stack, crate::subject::DEADLINE).await?;
+                let (swarm, before) = (&self.subject.swarm, &self.app.spec.before);
+                swarm::remove_stack(swarm, stack, before, crate::subject::DEADLINE).await?;
                 let rest = ["--no-converge-checks", self.domain(), FIRST];
                 Ok(self.deploy(&rest).await?.must_be_good()?.raw())
             },

@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
+use crate::swarm::Before;
 pub use crate::swarm::ExecOutput;
 pub use door::Ceilings;
 pub use walls::{Walls, refusal};
@@ -35,6 +36,8 @@ pub struct AppSpec {
     pub recipe: RecipeName,
     pub domain: AppDomain,
     pub stack: StackName,
+    /// What the engine had before: none of it is the app's.
+    pub before: Before,
     /// Held open by every child that changes the swarm, so that a reaper can wait for those too.
     pub lock: Arc<std::os::fd::OwnedFd>,
 }

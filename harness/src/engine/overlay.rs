@@ -121,6 +121,7 @@ pub mod tests {
         AppSpec {
             recipe: "custom-html".parse().unwrap(),
             stack: domain.stack(),
+            before: crate::swarm::Before::Unknown,
             domain,
             lock: Arc::new(tempfile::tempfile().unwrap().into()),
         }

@@ -5,7 +5,7 @@ use crate::engine::{AppSpec, Deployment};
 use crate::fault::Fault;
 use crate::recipe::AppDomain;
 use crate::recipe::policy::{Allowed, Blame, Finding, located};
-use crate::site::Site;
+use crate::site::{RegistryLogin, Site};
 use crate::swarm::{self, Swarm};
 
 /// By which terms deployments of this site are judged.
@@ -15,6 +15,7 @@ pub struct Walls {
     allow: Allowed,
     ceilings: Ceilings,
     most_tasks: u64,
+    logins: Vec<RegistryLogin>,
 }
 
 impl Walls {
@@ -24,6 +25,7 @@ impl Walls {
             allow: site.allowed(),
             ceilings: site.limits.ceilings(),
             most_tasks: site.limits.app_tasks,
+            logins: site.registry.clone(),
         }
     }
 
@@ -34,6 +36,7 @@ impl Walls {
             (&app.stack, &app.domain, &self.zone),
             (&self.allow, self.ceilings, self.most_tasks),
             others,
+            &self.logins,
         ))
     }
 }

@@ -81,6 +81,7 @@ impl Client {
 
     /// Connects to a keeper that is there. None: nobody listens.
     pub async fn connect(paths: &Paths) -> Result<Option<Self>, Fault> {
+        paths.check_socket()?;
         let Ok(stream) = UnixStream::connect(&paths.socket).await else {
             return Ok(None);
         };

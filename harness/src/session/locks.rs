@@ -1,39 +1,31 @@
 //! Kernel locks in one host-wide place per Docker engine: one per app domain, one per slot.
 //!
 //! Invariants: a run registers its app's domain here before its first object in the swarm; it is
-//! dead when nobody holds the lock of that file, and only then may somebody else touch the app.
-//! There are no pid files and no ages.
+//! dead when nobody holds the lock of that file, and only then may its own account touch the app.
+//! There are no pid files and no ages. Only who may use the engine can make a file here.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock};
-use serde::{Deserialize, Serialize};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
+use super::registration::read;
+pub use super::registration::{Registration, Said};
+use super::registry_folder;
+pub use super::registry_folder::Group;
+use super::trust::{is_closed, own_uid};
 use crate::fault::Fault;
-use crate::recipe::{AppDomain, RecipeName, RunId, StackName};
+use crate::recipe::AppDomain;
+use crate::swarm::{Before, Objects, Swarm};
 
-/// What must be known of an app to remove it when its run is dead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Registration {
-    pub run_id: RunId,
-    pub recipe: RecipeName,
-    pub domain: AppDomain,
-    pub stack: StackName,
-    pub engine: String,
-    /// The session's private folder, removed with the app.
-    pub private: PathBuf,
-    /// The keeper's socket, likewise.
-    pub socket: PathBuf,
-    /// The run's folder, for the record.
-    pub run: PathBuf,
-}
+/// A note of what was there before has less: some hundred thousand objects.
+const LONGEST_NOTE: u64 = 32 * 1024 * 1024;
 
-/// The locks of one Docker engine, shared by all users of the host.
+/// The locks of one Docker engine, shared by all accounts that may use it.
 #[derive(Debug, Clone)]
 pub struct Registry {
     dir: PathBuf,
@@ -41,10 +33,9 @@ pub struct Registry {
 
 /// What asking for a lock gave.
 pub enum Lock {
-    /// Ours now. The registration is what a dead run left, if one did.
-    Ours(Held, Option<Registration>),
-    /// Somebody else's; none: held, but not registered yet.
-    Theirs(Option<Registration>),
+    /// Ours now; what its file says a dead run left.
+    Ours(Held, Said),
+    Theirs(Said),
 }
 
 /// A lock that is held for as long as this value, or a child that inherited its descriptor, lives.
@@ -53,61 +44,88 @@ pub struct Held {
     path: PathBuf,
 }
 
+/// Something in the registry that only a person can judge, or that waits for its removal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsettled {
+    pub what: String,
+    /// What to do about it.
+    pub mend: String,
+}
+
+impl std::fmt::Display for Unsettled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}; {}", self.what, self.mend)
+    }
+}
+
 impl Registry {
-    /// `/var/tmp` is kept over a reboot, as stacks are, and every user may write there.
-    pub fn of_engine(engine_id: &str) -> Result<Self, Fault> {
-        let id: String = engine_id
+    /// `/var/tmp` is kept over a reboot, as stacks are.
+    pub fn of_engine(swarm: &Swarm) -> Result<Self, Fault> {
+        let id: String = swarm
+            .engine_id()
             .chars()
             .filter(char::is_ascii_alphanumeric)
             .take(24)
             .collect();
-        Self::at(Path::new("/var/tmp").join(format!("cc-ci-{id}")))
+        let dir = Path::new("/var/tmp").join(format!("cc-ci-{id}"));
+        Self::at(dir, Group::of_socket(swarm.socket()))
     }
 
-    pub fn at(dir: PathBuf) -> Result<Self, Fault> {
-        let fault = |error: io::Error| {
+    pub fn at(dir: PathBuf, group: Group) -> Result<Self, Fault> {
+        registry_folder::make(&dir, group).map_err(|error| {
             Fault::infra(format!("locks can't be kept in {}: {error}", dir.display()))
-        };
-        if let Err(error) = fs::create_dir(&dir) {
-            if error.kind() != io::ErrorKind::AlreadyExists {
-                return Err(fault(error));
-            }
-        } else {
-            fs::set_permissions(&dir, fs::Permissions::from_mode(0o1777)).map_err(fault)?;
-        }
-        if !fs::symlink_metadata(&dir).map_err(fault)?.is_dir() {
-            return Err(fault(io::Error::other("is not a directory; remove it")));
-        }
+        })?;
         Ok(Self { dir })
     }
 
     /// Tries for the lock of an app's domain.
     pub fn app(&self, domain: &AppDomain) -> Result<Lock, Fault> {
-        self.lock(&format!("app-{domain}.json"))
+        loop {
+            let Some(lock) = self.try_app(domain, open)? else {
+                continue;
+            };
+            match lock {
+                // An empty file of an account whose run ended before it could register: it says
+                // nothing, and we could not write there.
+                Lock::Ours(held, Said::Nothing) if !held.is_ours() => held.forget()?,
+                lock => return Ok(lock),
+            }
+        }
     }
 
     /// Tries for the lock of an app that is registered. None: it is not, any more. Whoever only
     /// looks must not make a registration of what was removed a moment ago.
     pub fn registered_app(&self, domain: &AppDomain) -> Result<Option<Lock>, Fault> {
-        self.try_lock(&format!("app-{domain}.json"), open_existing)
+        self.try_app(domain, open_existing)
     }
 
-    /// Tries for one of the first `slots` slots. None: all are taken; by whom, as far as is known.
-    pub fn slot(&self, slots: u32) -> Result<Result<Held, Vec<Registration>>, Fault> {
-        let mut holders = Vec::new();
+    /// Tries for one of the first `slots` slots. None: all are taken.
+    pub fn slot(&self, slots: u32) -> Result<Option<Held>, Fault> {
         for slot in 0..slots {
-            match self.lock(&format!("slot-{slot}.json"))? {
-                Lock::Ours(held, before) => {
-                    if before.is_some() {
-                        // Until we say who we are, nobody waits behind who had it before.
-                        held.clear()?;
-                    }
-                    return Ok(Ok(held));
+            let path = self.dir.join(format!("slot-{slot}.json"));
+            // A slot's file stays, so it is there for whoever looks.
+            match self.try_lock(&path, open)? {
+                Some(Tried::Ours(file)) => {
+                    return Ok(Some(Held {
+                        file: Arc::new(file.into()),
+                        path,
+                    }));
                 }
-                Lock::Theirs(holder) => holders.extend(holder),
+                Some(Tried::Theirs(_)) | None => {}
             }
         }
-        Ok(Err(holders))
+        Ok(None)
+    }
+
+    /// The runs that are live, whosever they are: who has a slot has registered.
+    pub fn live(&self) -> Result<Vec<Registration>, Fault> {
+        let mut live = Vec::new();
+        for domain in self.registered()? {
+            if let Ok(Some(Lock::Theirs(said))) = self.registered_app(&domain) {
+                live.extend(said.registration().cloned());
+            }
+        }
+        Ok(live)
     }
 
     /// Domains that were registered and not removed yet, live or dead.
@@ -129,70 +147,156 @@ impl Registry {
             .collect())
     }
 
-    fn lock(&self, name: &str) -> Result<Lock, Fault> {
-        loop {
-            if let Some(lock) = self.try_lock(name, open)? {
-                return Ok(lock);
+    /// What dead runs left, and what is not believed.
+    pub fn unsettled(&self) -> Result<Vec<Unsettled>, Fault> {
+        let mut found = Vec::new();
+        for domain in self.registered()? {
+            let said = match self.registered_app(&domain) {
+                Ok(Some(Lock::Ours(_, said))) => said,
+                Ok(Some(Lock::Theirs(said @ Said::Refused(_)))) => said,
+                Ok(Some(Lock::Theirs(_)) | None) => continue,
+                Err(fault) => Said::Refused(fault.to_string()),
+            };
+            found.extend(self.of_dead(&domain, said));
+        }
+        Ok(found)
+    }
+
+    /// What is to be said of a file that nobody holds. None: nothing.
+    pub fn of_dead(&self, domain: &AppDomain, said: Said) -> Option<Unsettled> {
+        let file = self.dir.join(format!("app-{domain}.json"));
+        let unsettled = |what: String, mend: String| Some(Unsettled { what, mend });
+        match said {
+            Said::Nothing => None,
+            Said::Ours(dead) => unsettled(
+                format!(
+                    "the app {domain} of the dead run {} is still there",
+                    dead.run_id
+                ),
+                format!(
+                    "CCCI_STATE_DIR={} cargo xtask reap {}",
+                    dead.state.display(),
+                    dead.run_id
+                ),
+            ),
+            Said::Anothers { uid, registration } => {
+                let run = registration.map_or_else(|| "?".to_owned(), |it| it.run_id.to_string());
+                unsettled(
+                    format!(
+                        "the app {domain} of the dead run {run} is another account's (uid {uid})"
+                    ),
+                    format!(
+                        "as that account: cargo xtask reap {run}; or where it is gone: docker stack \
+                         rm {}, then rm {}",
+                        domain.stack(),
+                        file.display()
+                    ),
+                )
+            }
+            Said::Refused(why) => {
+                let mend = format!("look at it, then: rm {}", file.display());
+                unsettled(why, mend)
             }
         }
     }
 
     /// None: there is no such file.
-    fn try_lock(
+    fn try_app(
         &self,
-        name: &str,
+        domain: &AppDomain,
         open: impl Fn(&Path) -> io::Result<File>,
     ) -> Result<Option<Lock>, Fault> {
-        let path = self.dir.join(name);
+        let path = self.dir.join(format!("app-{domain}.json"));
+        Ok(self.try_lock(&path, open)?.map(|tried| match tried {
+            Tried::Ours(file) => {
+                let said = read(&file, &path, domain);
+                let file = Arc::new(file.into());
+                Lock::Ours(Held { file, path }, said)
+            }
+            Tried::Theirs(file) => Lock::Theirs(read(&file, &path, domain)),
+        }))
+    }
+
+    /// None: there is no such file.
+    fn try_lock(
+        &self,
+        path: &Path,
+        open: impl Fn(&Path) -> io::Result<File>,
+    ) -> Result<Option<Tried>, Fault> {
         let fault = |error: io::Error| Fault::infra(format!("lock {}: {error}", path.display()));
         loop {
-            let file = match open(&path) {
+            let file = match open(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 opened => opened.map_err(fault)?,
             };
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => {
-                    return Ok(Some(Lock::Theirs(read(&file))));
-                }
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(Some(Tried::Theirs(file))),
                 Err(error) => return Err(fault(error.into())),
             }
             // Whoever held it before us may have removed the file: then this is nobody's lock.
-            let same = fs::metadata(&path)
+            let same = fs::symlink_metadata(path)
                 .is_ok_and(|now| file.metadata().is_ok_and(|ours| ours.ino() == now.ino()));
             if same {
-                let before = read(&file);
-                let file = Arc::new(file.into());
-                return Ok(Some(Lock::Ours(Held { file, path }, before)));
+                return Ok(Some(Tried::Ours(file)));
             }
         }
     }
 }
 
+enum Tried {
+    Ours(File),
+    Theirs(File),
+}
+
 impl Held {
-    /// Says what the lock is for, on disk before anything else happens.
-    pub fn register(&self, registration: &Registration) -> Result<(), Fault> {
+    /// Says what the lock is for, and what was there before, on disk before anything else happens.
+    pub fn register(&self, registration: &Registration, before: &Before) -> Result<(), Fault> {
         let write = || -> io::Result<()> {
+            let note = self.note();
+            remove(&note)?;
+            if let Before::Noted(objects) = before {
+                let mut file = plain()
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(&note)?;
+                file.write_all(&serde_json::to_vec(objects.as_ref())?)?;
+                file.sync_all()?;
+            }
             let mut file = File::from(self.file.try_clone()?);
             file.set_len(0)?;
-            file.rewind()?;
+            io::Seek::rewind(&mut file)?;
             file.write_all(&serde_json::to_vec(registration)?)?;
             file.sync_all()
         };
         write().map_err(|error| Fault::infra(format!("{}: {error}", self.path.display())))
     }
 
-    /// Whether nobody registered with this lock.
-    pub fn says_nothing(&self) -> bool {
-        rustix::fs::fstat(&self.file).is_ok_and(|stat| stat.st_size == 0)
+    /// What was there before the app that is registered. A note that anybody else could have
+    /// written is none.
+    pub fn before(&self) -> Before {
+        let noted = || -> io::Result<Option<Objects>> {
+            let file = plain().open(self.note())?;
+            let found = file.metadata()?;
+            let closed = is_closed(&found, own_uid()) && found.is_file() && found.nlink() == 1;
+            let mut text = Vec::new();
+            file.take(LONGEST_NOTE).read_to_end(&mut text)?;
+            Ok(serde_json::from_slice(&text).ok().filter(|_| closed))
+        };
+        match noted() {
+            Ok(Some(objects)) => Before::Noted(Arc::new(objects)),
+            Ok(None) | Err(_) => Before::Unknown,
+        }
     }
 
-    fn clear(&self) -> Result<(), Fault> {
-        let cleared = self
-            .file
-            .try_clone()
-            .and_then(|file| File::from(file).set_len(0));
-        cleared.map_err(|error| Fault::infra(format!("{}: {error}", self.path.display())))
+    fn note(&self) -> PathBuf {
+        self.path.with_extension("before")
+    }
+
+    /// Whether its file is this account's, which alone can register with it.
+    fn is_ours(&self) -> bool {
+        rustix::fs::fstat(&self.file).is_ok_and(|stat| stat.st_uid == own_uid())
     }
 
     /// For children that change the swarm: while one of them lives, so does the lock.
@@ -202,12 +306,17 @@ impl Held {
 
     /// Takes the registration away, with the lock still held.
     pub fn forget(self) -> Result<(), Fault> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Fault::infra(format!("{}: {error}", self.path.display())))
-            }
-            _ => Ok(()),
-        }
+        remove(&self.path)
+            .and_then(|()| remove(&self.note()))
+            .map_err(|error| Fault::infra(format!("{}: {error}", self.path.display())))
+    }
+}
+
+/// Removes a file; one that is gone already is no fault.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 
@@ -232,119 +341,14 @@ fn open_existing(path: &Path) -> io::Result<File> {
     }
 }
 
+/// No link is followed, and no pipe is waited for.
 fn plain() -> OpenOptions {
-    let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
     let mut options = OpenOptions::new();
-    options.read(true).custom_flags(flags);
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    options.read(true).custom_flags(flags.bits().cast_signed());
     options
 }
 
-fn read(mut file: &File) -> Option<Registration> {
-    let mut text = String::new();
-    file.rewind().ok()?;
-    file.read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn registry() -> (tempfile::TempDir, Registry) {
-        let dir = tempfile::tempdir().unwrap();
-        let registry = Registry::at(dir.path().join("locks")).unwrap();
-        (dir, registry)
-    }
-
-    fn registration(domain: &AppDomain) -> Registration {
-        Registration {
-            run_id: "run-1".parse().unwrap(),
-            recipe: "custom-html".parse().unwrap(),
-            domain: domain.clone(),
-            stack: domain.stack(),
-            engine: "stack".to_owned(),
-            private: "sessions/run-1".into(),
-            socket: "run-1.sock".into(),
-            run: "runs/run-1".into(),
-        }
-    }
-
-    #[test]
-    fn a_live_run_is_named_and_a_dead_one_is_handed_over() {
-        let (_dir, registry) = registry();
-        let domain: AppDomain = "cust-123456.ci.test".parse().unwrap();
-        let Lock::Ours(held, None) = registry.app(&domain).unwrap() else {
-            panic!("free")
-        };
-        held.register(&registration(&domain)).unwrap();
-        let Lock::Theirs(Some(holder)) = registry.app(&domain).unwrap() else {
-            panic!("live")
-        };
-        assert_eq!(holder, registration(&domain));
-        assert_eq!(registry.registered().unwrap(), vec![domain.clone()]);
-        drop(held);
-        let Lock::Ours(held, Some(dead)) = registry.app(&domain).unwrap() else {
-            panic!("dead")
-        };
-        assert_eq!(dead, registration(&domain));
-        held.forget().unwrap();
-        assert!(registry.registered().unwrap().is_empty());
-    }
-
-    #[test]
-    fn looking_for_a_registration_makes_none() {
-        let (_dir, registry) = registry();
-        let domain: AppDomain = "cust-123456.ci.test".parse().unwrap();
-        assert!(registry.registered_app(&domain).unwrap().is_none());
-        assert!(registry.registered().unwrap().is_empty());
-        let Lock::Ours(held, None) = registry.app(&domain).unwrap() else {
-            panic!("free")
-        };
-        let seen = registry.registered_app(&domain).unwrap();
-        assert!(matches!(seen, Some(Lock::Theirs(None))));
-        drop(held);
-        let seen = registry.registered_app(&domain).unwrap();
-        assert!(matches!(seen, Some(Lock::Ours(held, None)) if held.says_nothing()));
-    }
-
-    #[test]
-    fn a_child_that_inherited_the_lock_keeps_it() {
-        let (_dir, registry) = registry();
-        let domain: AppDomain = "cust-123456.ci.test".parse().unwrap();
-        let Lock::Ours(held, _) = registry.app(&domain).unwrap() else {
-            panic!("free")
-        };
-        let inherited = held.descriptor();
-        drop(held);
-        assert!(matches!(registry.app(&domain).unwrap(), Lock::Theirs(_)));
-        drop(inherited);
-        assert!(matches!(registry.app(&domain).unwrap(), Lock::Ours(..)));
-    }
-
-    #[test]
-    fn there_are_as_many_slots_as_the_site_says() {
-        let (_dir, registry) = registry();
-        let first = registry.slot(2).unwrap();
-        let second = registry.slot(2).unwrap();
-        assert!(first.is_ok() && second.is_ok());
-        assert!(registry.slot(2).unwrap().is_err());
-        drop(first);
-        assert!(registry.slot(2).unwrap().is_ok());
-    }
-
-    #[test]
-    fn nobody_waits_behind_a_run_that_had_the_slot_before() {
-        let (_dir, registry) = registry();
-        let domain: AppDomain = "cust-123456.ci.test".parse().unwrap();
-        let Ok(before) = registry.slot(1).unwrap() else {
-            panic!("free")
-        };
-        before.register(&registration(&domain)).unwrap();
-        drop(before);
-        let _now = registry.slot(1).unwrap();
-        let Err(holders) = registry.slot(1).unwrap() else {
-            panic!("taken")
-        };
-        assert_eq!(holders, []);
-    }
-}
+#[path = "locks_tests.rs"]
+mod tests;

@@ -15,11 +15,11 @@ use results::{Event, EventLog, Record};
 
 use super::janitor;
 use super::keeper::write_record_of;
-use super::locks::{Lock, Registry};
+use super::locks::{Lock, Registry, Said};
 use super::paths::{EVENTS, Paths};
 use crate::fault::Fault;
 use crate::recipe::AppDomain;
-use crate::swarm::{self, Swarm};
+use crate::swarm::{self, Before, Swarm};
 
 const KILLED: &str = "its keeper was killed; the app was removed in its place";
 
@@ -115,20 +115,24 @@ async fn remove_app(
     patience: Duration,
 ) -> Result<Vec<Leftover>, Fault> {
     let swarm = Swarm::connect().await?;
-    let registry = Registry::of_engine(swarm.engine_id())?;
-    let holder = match registry.app(domain)? {
+    let registry = Registry::of_engine(&swarm)?;
+    let said = match registry.app(domain)? {
         // Let go of at once: the janitor takes the lock itself.
-        Lock::Ours(held, None) => {
+        Lock::Ours(held, Said::Nothing) => {
             held.forget()?;
-            None
+            return Ok(Vec::new());
         }
-        Lock::Ours(_, holder) | Lock::Theirs(holder) => holder,
+        Lock::Ours(_, said) | Lock::Theirs(said) => said,
     };
-    let Some(ours) = holder.filter(|holder| holder.run == paths.run) else {
+    let Said::Ours(ours) = said else {
         return Ok(Vec::new());
     };
+    if ours.paths().run != paths.run {
+        return Ok(Vec::new());
+    }
     janitor::reap(&swarm, &registry, &ours, patience).await?;
-    swarm::residue(&swarm, &domain.stack(), &BTreeSet::new()).await
+    let noted = BTreeSet::new();
+    swarm::residue(&swarm, &domain.stack(), &Before::Unknown, &noted).await
 }
 
 #[cfg(test)]

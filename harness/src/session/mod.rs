@@ -21,11 +21,14 @@ pub mod lost;
 mod over;
 pub mod paths;
 pub mod protocol;
+pub mod registration;
+pub mod registry_folder;
 pub mod request;
 mod run;
 mod secrets;
 #[doc(hidden)]
 pub mod server;
 mod trouble;
+mod trust;
 
 pub use journal::Journal;

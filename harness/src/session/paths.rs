@@ -9,6 +9,7 @@ pub use results::log::EVENTS;
 use results::stop::CANCEL;
 use sha2::{Digest, Sha256};
 
+use super::trust;
 use crate::fault::Fault;
 use crate::recipe::RunId;
 
@@ -36,11 +37,14 @@ impl Paths {
             .take(8)
             .map(|byte| format!("{byte:02x}"))
             .collect();
+        let name = format!("{name}.sock");
+        // Where none is short enough, `check_socket` says so.
+        let folder = trust::socket_folder(state, name.len()).unwrap_or_else(|| state.to_owned());
         Self {
             state: state.to_owned(),
             run: state.join("runs").join(run_id.as_str()),
             private: state.join("sessions").join(run_id.as_str()),
-            socket: runtime_dir().join(format!("{name}.sock")),
+            socket: folder.join(name),
         }
     }
 
@@ -93,11 +97,47 @@ impl Paths {
             self.run.clone(),
         ];
         for dir in shared {
-            fs::create_dir_all(&dir).map_err(|error| unwritable(&dir, &error))?;
+            // Not writable for others, whatever the mask is: what they put there would count.
+            let made = fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(&dir);
+            made.map_err(|error| unwritable(&dir, &error))?;
         }
-        let runtime = runtime_dir();
-        create_private(&runtime).map_err(|error| unwritable(&runtime, &error))
+        let folder = self.socket_folder();
+        self.check_socket()?;
+        create_private(folder).map_err(|error| no_sockets(folder, &error))
     }
+
+    /// Whether a keeper's socket can be there, and nobody else can have made it.
+    pub fn check_socket(&self) -> Result<(), Fault> {
+        let folder = self.socket_folder();
+        let length = self.socket.as_os_str().len();
+        if length > LONGEST_SOCKET {
+            let why = format!("{length} bytes of a socket's path, where {LONGEST_SOCKET} may be");
+            return Err(no_sockets(folder, &io::Error::other(why)));
+        }
+        match trust::only_ours(folder) {
+            // No keeper was there yet.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            checked => checked.map_err(|error| no_sockets(folder, &error)),
+        }
+    }
+
+    fn socket_folder(&self) -> &Path {
+        self.socket.parent().unwrap_or(&self.state)
+    }
+}
+
+/// The kernel takes no more.
+pub const LONGEST_SOCKET: usize = 107;
+
+fn no_sockets(folder: &Path, error: &io::Error) -> Fault {
+    Fault::usage(format!(
+        "no place for sockets: {}: {error}; set XDG_RUNTIME_DIR or CCCI_STATE_DIR to a short path of \
+         a folder that this account owns and nobody else may write",
+        folder.display()
+    ))
 }
 
 fn unwritable(dir: &Path, error: &io::Error) -> Fault {
@@ -107,14 +147,6 @@ fn unwritable(dir: &Path, error: &io::Error) -> Fault {
     ))
 }
 
-/// Sockets have short paths (107 bytes are the limit), and a home directory can be too long.
-fn runtime_dir() -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(dir) if dir.len() <= 60 && Path::new(&dir).is_dir() => Path::new(&dir).join("cc-ci"),
-        _ => PathBuf::from(format!("/tmp/cc-ci-{}", rustix::process::getuid().as_raw())),
-    }
-}
-
 /// A folder of mode 0700 that is ours, made here or before.
 fn create_private(dir: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(dir) {
@@ -122,9 +154,7 @@ fn create_private(dir: &Path) -> io::Result<()> {
         _ => {}
     }
     let found = fs::symlink_metadata(dir)?;
-    let ours = found.is_dir()
-        && found.uid() == rustix::process::getuid().as_raw()
-        && found.mode() & 0o077 == 0;
+    let ours = found.is_dir() && found.uid() == trust::own_uid() && found.mode() & 0o077 == 0;
     if ours {
         Ok(())
     } else {

@@ -5,6 +5,7 @@
 
 mod abra;
 mod proxy;
+mod registry;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::recipe::policy::Allowed;
 use crate::recipe::{AppDomain, Credentials, Source};
 pub use abra::{AbraSite, ServerName};
 pub use proxy::{Proxy, Roots};
+pub use registry::{DOCKER_HUB, RegistryHost, RegistryLogin};
 
 /// The variable that names a site file.
 pub const SITE_VARIABLE: &str = "CCCI_SITE";
@@ -39,6 +41,8 @@ pub struct Site {
     pub catalogue: Catalogue,
     /// What private repositories are read with, by host.
     pub token: Vec<ForgeToken>,
+    /// Registries at which the login of Docker's client is used; all others are asked without.
+    pub registry: Vec<RegistryLogin>,
     pub limits: Limits,
     /// Policy findings that are allowed here, by name.
     pub allow: Allowed,
@@ -185,6 +189,7 @@ impl Default for Site {
             proxy: Proxy::Edge {},
             catalogue: Catalogue::BuiltIn,
             token: Vec::new(),
+            registry: Vec::new(),
             limits: Limits::default(),
             allow: Allowed::default(),
             edge_image: "cc-ci.local/nginx:1.22.1".to_owned(),
@@ -310,7 +315,17 @@ mod tests {
         assert_eq!(site.abra.server.as_str(), "default");
     }
 
+    #[test]
+    fn a_site_names_the_registries_that_its_login_is_for() {
+        assert_eq!(Site::default().registry, []);
+        let text = "[[registry]]\nhost = \"git.example.org\"\n[[registry]]\nhost = \"docker.io\"\n";
+        let site = read(text).unwrap();
+        let hosts: Vec<_> = site.registry.iter().map(|it| it.host.as_str()).collect();
+        assert_eq!(hosts, ["git.example.org", DOCKER_HUB]);
+    }
+
     #[rstest::rstest]
+    #[case::registry("[[registry]]\nhost = \"https://x.test\"\n", "is no registry's host")]
     #[case::kind("[proxy]\nkind = \"caddy\"\n", "unknown variant `caddy`")]
     #[case::address(
         "[proxy]\nkind = \"traefik\"\naddress = \"localhost\"\n",
@@ -356,7 +371,7 @@ mod tests {
           |
         1 | zome = "ci.test"
           | ^^^^
-        unknown field `zome`, expected one of `name`, `zone`, `engine`, `abra`, `proxy`, `catalogue`, `token`, `limits`, `allow`, `edge_image`
+        unknown field `zome`, expected one of `name`, `zone`, `engine`, `abra`, `proxy`, `catalogue`, `token`, `registry`, `limits`, `allow`, `edge_image`
         "#);
     }
 

@@ -12,8 +12,9 @@ use docker_credential::{CredentialRetrievalError as NoCredentials, DockerCredent
 use futures_util::StreamExt;
 
 use super::{Swarm, answered, because};
-use crate::cause;
+use crate::cause::{self, Trouble};
 use crate::fault::Fault;
+use crate::site::{DOCKER_HUB, RegistryHost, RegistryLogin};
 
 /// A pull that says nothing for so long has failed.
 pub const SILENCE: Duration = Duration::from_secs(120);
@@ -50,12 +51,34 @@ fn looking(name: &str, error: &Error) -> Fault {
     Swarm::fault(format!("looking for the image {name}"), error)
 }
 
-/// Pulls an image that is not present, with the credentials that Docker's client would use. An image
-/// or tag that the registry does not know is the recipe's fault; a registry that does not answer or
-/// refuses is not. `silence`: how long the registry may say nothing.
-pub async fn pull_if_missing(swarm: &Swarm, name: &str, silence: Duration) -> Result<(), Fault> {
-    if is_present(swarm, name).await? {
-        return Ok(());
+/// Pulls an image that is not present: with the login of Docker's client where its registry is one
+/// of `logins`, else with none. An image or tag that the registry does not know is the recipe's
+/// fault; a registry that does not answer or refuses is not. `silence`: how long the registry may
+/// say nothing.
+pub async fn pull_if_missing(
+    swarm: &Swarm,
+    name: &str,
+    logins: &[RegistryLogin],
+    silence: Duration,
+) -> Result<(), Fault> {
+    let host = RegistryHost::of_image(name);
+    let named = |host: &RegistryHost| logins.iter().any(|login| login.host == *host);
+    match swarm.docker().inspect_image(name).await {
+        Ok(image) => {
+            let digests = image.repo_digests.unwrap_or_default();
+            let private = |name: &&String| {
+                let host = RegistryHost::of_image(name);
+                !named(&host) && has_login(&host)
+            };
+            for digest in digests.iter().filter(private) {
+                if !is_public(swarm, digest).await {
+                    return Err(not_for_everybody(name, &RegistryHost::of_image(digest)));
+                }
+            }
+            return Ok(());
+        }
+        Err(error) if answered(&error, 404) => {}
+        Err(error) => return Err(looking(name, &error)),
     }
     let (image, tag) = reference(name);
     let options = CreateImageOptions {
@@ -63,7 +86,11 @@ pub async fn pull_if_missing(swarm: &Swarm, name: &str, silence: Duration) -> Re
         tag: tag.map(str::to_owned),
         ..CreateImageOptions::default()
     };
-    let credentials = credentials(registry(name)).await?;
+    let credentials = if named(&host) {
+        credentials(key(&host)).await?
+    } else {
+        None
+    };
     let mut progress = swarm
         .docker()
         .create_image(Some(options), None, credentials);
@@ -76,7 +103,14 @@ pub async fn pull_if_missing(swarm: &Swarm, name: &str, silence: Duration) -> Re
             }
             Ok(None) => return Ok(()),
             Ok(Some(Ok(_))) => {}
-            Ok(Some(Err(error))) => return Err(pulling(&said(&error))),
+            Ok(Some(Err(error))) => {
+                let fault = pulling(&said(&error));
+                let refused = Trouble::of(&fault.to_string()) == Some(Trouble::Refused);
+                if refused && !named(&host) && has_login(&host) {
+                    return Err(Fault::infra(format!("{fault}; {}", unnamed(&host))));
+                }
+                return Err(fault);
+            }
         }
     }
 }
@@ -143,6 +177,17 @@ async fn credentials(registry: &str) -> Result<Option<DockerCredentials>, Fault>
     }
 }
 
+/// The login for an image's registry as the engine's API takes it, where the site names that.
+pub async fn login(name: &str, logins: &[RegistryLogin]) -> Result<Option<String>, Fault> {
+    let host = RegistryHost::of_image(name);
+    if !logins.iter().any(|login| login.host == host) {
+        return Ok(None);
+    }
+    let found = credentials(key(&host)).await?;
+    let encoded = |found| STANDARD.encode(serde_json::to_vec(&found).unwrap_or_default());
+    Ok(found.map(encoded))
+}
+
 /// Where Docker's client has its configuration.
 fn client_config() -> PathBuf {
     let set = |key| std::env::var_os(key).filter(|value| !value.is_empty());
@@ -158,12 +203,47 @@ fn arrive(credentials: &DockerCredentials) -> bool {
     !STANDARD.encode(json).contains(['+', '/'])
 }
 
-/// The registry of an image, as Docker's `config.json` names it.
-fn registry(name: &str) -> &str {
-    match name.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
-        _ => "https://index.docker.io/v1/",
+/// A registry, as Docker's `config.json` names it.
+fn key(host: &RegistryHost) -> &str {
+    match host.as_str() {
+        DOCKER_HUB => "https://index.docker.io/v1/",
+        host => host,
     }
+}
+
+/// Whether the registry shows the image to whoever asks, by the engine, which has no login.
+async fn is_public(swarm: &Swarm, name: &str) -> bool {
+    swarm
+        .docker()
+        .inspect_registry_image(name, None)
+        .await
+        .is_ok()
+}
+
+/// The image lies here and its registry does not give it to everybody: it may have come by the
+/// operator's login, and a pull request must not run it.
+fn not_for_everybody(name: &str, host: &RegistryHost) -> Fault {
+    let what = format!("the image {name} is present, and {host} does not give it to everybody");
+    Fault::infra(format!("{what}; {}", unnamed(host)))
+}
+
+fn unnamed(host: &RegistryHost) -> String {
+    format!(
+        "this site does not use its login for {host}: add [[registry]] host = \"{host}\" to the \
+         site file"
+    )
+}
+
+/// Whether Docker's client has a login for the registry. No helper is run to know it.
+fn has_login(host: &RegistryHost) -> bool {
+    let read = std::fs::read(client_config());
+    let config = read
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok());
+    let config: serde_json::Value = config.unwrap_or_default();
+    let of_host = |table: &str| config[table].get(key(host)).is_some();
+    // Where a store for all registries has the password, its host is in this table all the same.
+    of_host("auths") || of_host("credHelpers")
 }
 
 /// Name and tag; a digest stays with the name.
@@ -193,16 +273,6 @@ mod tests {
         #[case] expected: (&str, Option<&str>),
     ) {
         assert_eq!(reference(name), expected);
-    }
-
-    #[rstest::rstest]
-    #[case("nginx:1.27", "https://index.docker.io/v1/")]
-    #[case("library/nginx", "https://index.docker.io/v1/")]
-    #[case("git.example.org/a/b:1", "git.example.org")]
-    #[case("localhost:5000/nginx:1", "localhost:5000")]
-    #[case("localhost/nginx", "localhost")]
-    fn a_registry_is_named_as_dockers_client_names_it(#[case] name: &str, #[case] expected: &str) {
-        assert_eq!(registry(name), expected);
     }
 
     #[rstest::rstest]

@@ -9,13 +9,19 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::Swarm;
+use crate::site::{RegistryHost, RegistryLogin};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// Bytes of the compressed layers for this engine's platform. None: the registry did not say.
-pub async fn download_size(swarm: &Swarm, name: &str) -> Option<u64> {
+pub async fn download_size(swarm: &Swarm, name: &str, logins: &[RegistryLogin]) -> Option<u64> {
     let architecture = swarm.docker().version().await.ok()?.arch?;
-    match layers(&inspect(name).await?, &architecture)? {
+    let host = RegistryHost::of_image(name);
+    let login = match logins.iter().any(|login| login.host == host) {
+        true => Login::Own,
+        false => Login::None,
+    };
+    match layers(&inspect(name, login).await?, &architecture)? {
         Found::Bytes(bytes) => Some(bytes),
         Found::Elsewhere(digest) => {
             let name = name.split('@').next().unwrap_or(name);
@@ -24,7 +30,7 @@ pub async fn download_size(swarm: &Swarm, name: &str) -> Option<u64> {
                 Some((repository, tag)) if !tag.contains('/') => repository,
                 _ => name,
             };
-            let manifest = inspect(&format!("{repository}@{digest}")).await?;
+            let manifest = inspect(&format!("{repository}@{digest}"), login).await?;
             match layers(&manifest, &architecture)? {
                 Found::Bytes(bytes) => Some(bytes),
                 Found::Elsewhere(_) => None,
@@ -33,14 +39,26 @@ pub async fn download_size(swarm: &Swarm, name: &str) -> Option<u64> {
     }
 }
 
-/// By Docker's client, which has the credentials and knows how each registry wants them.
-async fn inspect(name: &str) -> Option<Value> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Login {
+    /// That of this account.
+    Own,
+    None,
+}
+
+/// By Docker's client, which knows how each registry wants to be asked.
+async fn inspect(name: &str, login: Login) -> Option<Value> {
     // Image names begin with a letter or a digit, so this one is no option.
     let first = name.chars().next()?;
     if !first.is_ascii_alphanumeric() {
         return None;
     }
     let mut command = Command::new("docker");
+    // A configuration with nothing in it: no login, and no program that would be asked for one.
+    let nothing = tempfile::tempdir().ok()?;
+    if login == Login::None {
+        command.arg("--config").arg(nothing.path());
+    }
     command.args(["manifest", "inspect"]);
     if name.starts_with("127.") || name.starts_with("localhost") {
         // As the engine has it: loopback needs no TLS.

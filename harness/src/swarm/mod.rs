@@ -1,10 +1,11 @@
 //! Observing the swarm: convergence, tasks, logs, evidence, residue.
 //!
 //! Invariants: nothing here decides a verdict; every look at the engine has a deadline; a removal
-//! touches only what carries the stack's name or its namespace label.
+//! touches only what came after the app's start and is the stack's by more than a label.
 //!
 //! This room must not know: engines.
 
+mod before;
 mod belongings;
 mod converge;
 mod differences;
@@ -20,6 +21,7 @@ mod manifest;
 mod memory;
 mod removal;
 mod services;
+mod whose;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -31,7 +33,8 @@ use crate::fault::Fault;
 use crate::recipe::StackName;
 use crate::redact::Learning;
 
-pub use belongings::{residue, secret_names};
+pub use before::{Before, Objects};
+pub use belongings::{Remains, remains, residue, secret_names};
 pub use converge::{
     Converged, ConvergedService, ConvergedTask, Wanted, address, converge, restarts,
     running_container, still_converged, wanted,
@@ -39,7 +42,7 @@ pub use converge::{
 pub use differences::{Expected, differences};
 pub use evidence::{collect, log_file};
 pub use exec::{ExecOutput, exec, exec_in};
-pub use images::{SILENCE, built_here, is_present, pull_if_missing};
+pub use images::{SILENCE, built_here, is_present, login, pull_if_missing};
 pub use live::{LiveConfig, LiveMount, LiveService, MountedVolume, live, mounted_volumes};
 pub use manifest::download_size;
 pub use removal::{Removed, anonymous_volumes, remove_secrets, remove_stack};
@@ -128,14 +131,14 @@ impl Swarm {
         &self.docker
     }
 
-    /// Where the engine listens.
-    pub fn socket(&self) -> &Path {
-        &self.socket
-    }
-
     /// Tells engines apart: host-wide locks are kept by it.
     pub fn engine_id(&self) -> &str {
         &self.engine_id
+    }
+
+    /// The engine's socket: who may open it may use the engine.
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Whether the node is a manager of an active swarm: stacks can be deployed.

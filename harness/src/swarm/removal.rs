@@ -5,8 +5,7 @@
 //! engine lists neither tasks nor containers. Only then volumes are removed, and networks, which
 //! tasks hold.
 //!
-//! Invariant: only what carries the stack's namespace label, or its name as prefix and no other
-//! stack's label, is touched.
+//! Invariant: only what [`super::belongings`] says is the stack's is touched.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -18,8 +17,9 @@ use bollard::query_parameters::{
 };
 use futures_util::future::join_all;
 
-use super::belongings::{configs, containers, networks, secrets, volumes};
-use super::{Swarm, answered, because, look};
+use super::before::Before;
+use super::belongings::{configs, containers, networks, secrets, services, tasks, volumes};
+use super::{Swarm, answered, because};
 use crate::fault::Fault;
 use crate::recipe::StackName;
 use crate::wait::{Probe, Unwatched, WaitError, wait_until};
@@ -42,6 +42,7 @@ pub struct Removed {
 pub async fn remove_stack(
     swarm: &Swarm,
     stack: &StackName,
+    before: &Before,
     deadline: Duration,
 ) -> Result<Removed, Fault> {
     let mut removed = Removed::default();
@@ -49,14 +50,14 @@ pub async fn remove_stack(
     let left = || deadline.saturating_sub(started.elapsed());
     let removal = async {
         let fault = |error: Error| Swarm::fault(format!("removing {stack}"), &error);
-        kill_services(swarm, stack, &mut removed.anonymous)
+        kill_services(swarm, stack, before, &mut removed.anonymous)
             .await
             .map_err(fault)?;
-        gone(swarm, stack, left(), &mut removed.anonymous).await?;
+        gone(swarm, stack, before, left(), &mut removed.anonymous).await?;
         let (volumes, networks, objects) = tokio::join!(
-            remove_volumes(swarm, stack, left(), &removed.anonymous),
-            remove_networks(swarm, stack, left()),
-            remove_configs_and_secrets(swarm, stack),
+            remove_volumes(swarm, stack, before, left(), &removed.anonymous),
+            remove_networks(swarm, stack, before, left()),
+            remove_configs_and_secrets(swarm, stack, before),
         );
         volumes?;
         networks?;
@@ -75,8 +76,9 @@ pub async fn remove_stack(
 pub async fn anonymous_volumes(
     swarm: &Swarm,
     stack: &StackName,
+    before: &Before,
 ) -> Result<BTreeSet<String>, Fault> {
-    let containers = containers(swarm, stack)
+    let containers = containers(swarm, stack, before)
         .await
         .map_err(|error| Swarm::fault(format!("looking at the containers of {stack}"), &error))?;
     Ok(containers
@@ -94,10 +96,11 @@ pub async fn anonymous_volumes(
 async fn kill_services(
     swarm: &Swarm,
     stack: &StackName,
+    before: &Before,
     anonymous: &mut BTreeSet<String>,
 ) -> Result<(), Error> {
-    let (services, tasks) = calm(swarm, stack).await?;
-    let containers = containers(swarm, stack).await?;
+    let (services, tasks) = calm(swarm, stack, before).await?;
+    let containers = containers(swarm, stack, before).await?;
     anonymous.extend(containers.iter().flat_map(|c| c.anonymous.iter().cloned()));
     let end = |service: Service| {
         let id = service.id.unwrap_or_default();
@@ -128,7 +131,11 @@ async fn kill_services(
 /// Debian's engine (20.10) dies of a nil pointer in `SetServiceTasksRemove` if it forgets a task of
 /// a service in the moment in which the service is removed. It forgets the oldest of a slot a
 /// quarter of a second after a new one was made, as a crash loop does again and again.
-async fn calm(swarm: &Swarm, stack: &StackName) -> Result<(Vec<Service>, Vec<Task>), Error> {
+async fn calm(
+    swarm: &Swarm,
+    stack: &StackName,
+    before: &Before,
+) -> Result<(Vec<Service>, Vec<Task>), Error> {
     let last = std::sync::Mutex::new((Vec::new(), Instant::now()));
     let waited = wait_until(
         "the swarm to have forgotten old tasks",
@@ -136,7 +143,8 @@ async fn calm(swarm: &Swarm, stack: &StackName) -> Result<(Vec<Service>, Vec<Tas
         LOOK_EVERY,
         &Unwatched,
         || async {
-            let seen = tokio::try_join!(look::services(swarm, stack), look::tasks(swarm, stack));
+            let seen =
+                tokio::try_join!(services(swarm, stack, before), tasks(swarm, stack, before));
             let (services, tasks) = match seen {
                 Ok(seen) => seen,
                 Err(error) => return Probe::NotYet(because(&error)),
@@ -162,7 +170,7 @@ async fn calm(swarm: &Swarm, stack: &StackName) -> Result<(Vec<Service>, Vec<Tas
     match waited.await {
         Ok(seen) => Ok(seen),
         // It never is: then now is as good as later.
-        Err(_) => tokio::try_join!(look::services(swarm, stack), look::tasks(swarm, stack)),
+        Err(_) => tokio::try_join!(services(swarm, stack, before), tasks(swarm, stack, before)),
     }
 }
 
@@ -183,8 +191,8 @@ fn is_pruned(tasks: &[Task], service: &str) -> bool {
     slots.values().any(|count| *count >= OLD_TASKS)
 }
 
-async fn remove_services(swarm: &Swarm, stack: &StackName) -> Result<(), Error> {
-    let services = look::services(swarm, stack).await?;
+async fn remove_services(swarm: &Swarm, stack: &StackName, before: &Before) -> Result<(), Error> {
+    let services = services(swarm, stack, before).await?;
     let removals = services.iter().filter_map(|service| service.id.as_deref());
     for done in join_all(removals.map(|id| swarm.docker().delete_service(id))).await {
         unless_gone(done)?;
@@ -196,6 +204,7 @@ async fn remove_services(swarm: &Swarm, stack: &StackName) -> Result<(), Error> 
 async fn gone(
     swarm: &Swarm,
     stack: &StackName,
+    before: &Before,
     deadline: Duration,
     anonymous: &mut BTreeSet<String>,
 ) -> Result<(), Fault> {
@@ -203,9 +212,9 @@ async fn gone(
     let subject = format!("the tasks and containers of {stack} to go");
     let waited = wait_until(&subject, deadline, LOOK_EVERY, &Unwatched, || async {
         let seen = tokio::try_join!(
-            containers(swarm, stack),
-            look::tasks(swarm, stack),
-            look::services(swarm, stack)
+            containers(swarm, stack, before),
+            tasks(swarm, stack, before),
+            services(swarm, stack, before)
         );
         let (containers, tasks, services) = match seen {
             Ok(seen) => seen,
@@ -219,7 +228,7 @@ async fn gone(
             .expect("nothing panics while it holds the lock")
             .extend(containers.iter().flat_map(|c| c.anonymous.iter().cloned()));
         if !services.is_empty()
-            && let Err(error) = remove_services(swarm, stack).await
+            && let Err(error) = remove_services(swarm, stack, before).await
         {
             return Probe::NotYet(because(&error));
         }
@@ -251,13 +260,14 @@ async fn gone(
 async fn remove_volumes(
     swarm: &Swarm,
     stack: &StackName,
+    before: &Before,
     deadline: Duration,
     anonymous: &BTreeSet<String>,
 ) -> Result<(), Fault> {
     until_none(
         &format!("the volumes of {stack} to go"),
         deadline,
-        || volumes(swarm, stack, anonymous),
+        || volumes(swarm, stack, before, anonymous),
         |name| async move {
             swarm
                 .docker()
@@ -271,13 +281,14 @@ async fn remove_volumes(
 async fn remove_networks(
     swarm: &Swarm,
     stack: &StackName,
+    before: &Before,
     deadline: Duration,
 ) -> Result<(), Fault> {
     until_none(
         &format!("the networks of {stack} to go"),
         deadline,
-        || networks(swarm, stack),
-        |network| async move { swarm.docker().remove_network(&network.id).await },
+        || networks(swarm, stack, before),
+        |network| async move { swarm.docker().remove_network(&network).await },
     )
     .await
 }
@@ -316,11 +327,15 @@ where
     })
 }
 
-async fn remove_configs_and_secrets(swarm: &Swarm, stack: &StackName) -> Result<(), Error> {
-    for config in configs(swarm, stack).await? {
-        unless_gone(swarm.docker().delete_config(&config.id).await)?;
+async fn remove_configs_and_secrets(
+    swarm: &Swarm,
+    stack: &StackName,
+    before: &Before,
+) -> Result<(), Error> {
+    for config in configs(swarm, stack, before).await? {
+        unless_gone(swarm.docker().delete_config(&config).await)?;
     }
-    for secret in secrets(swarm, stack).await? {
+    for secret in secrets(swarm, stack, before).await? {
         if secret.labelled {
             unless_gone(swarm.docker().delete_secret(&secret.id).await)?;
         }
@@ -329,9 +344,13 @@ async fn remove_configs_and_secrets(swarm: &Swarm, stack: &StackName) -> Result<
 }
 
 /// Removes the secrets of the stack that carry no label of it: those that an engine inserted.
-pub async fn remove_secrets(swarm: &Swarm, stack: &StackName) -> Result<(), Fault> {
+pub async fn remove_secrets(
+    swarm: &Swarm,
+    stack: &StackName,
+    before: &Before,
+) -> Result<(), Fault> {
     let fault = |error: Error| Swarm::fault(format!("removing the secrets of {stack}"), &error);
-    for secret in secrets(swarm, stack).await.map_err(fault)? {
+    for secret in secrets(swarm, stack, before).await.map_err(fault)? {
         unless_gone(swarm.docker().delete_secret(&secret.id).await).map_err(fault)?;
     }
     Ok(())

@@ -15,7 +15,7 @@ use harness::session::janitor;
 use harness::session::lifetime::ProcessId;
 use harness::session::locks::Registry;
 use harness::session::paths::Paths;
-use harness::swarm::{self, Swarm};
+use harness::swarm::{self, Before, Swarm};
 use harness::wait::{Probe, Unwatched, wait_until};
 use results::event::EventKind;
 use results::{Record, Tier};
@@ -284,7 +284,11 @@ impl Live {
     pub fn sweep(&self) -> anyhow::Result<()> {
         runtime()?.block_on(async {
             let swarm = Swarm::connect().await?;
-            janitor::sweep(&swarm, &Registry::of_engine(swarm.engine_id())?).await?;
+            let registry = Registry::of_engine(&swarm)?;
+            let swept = janitor::sweep(&swarm, &registry, janitor::REMOVE_WITHIN).await?;
+            for trouble in swept.troubles {
+                eprintln!("{trouble}");
+            }
             Ok(())
         })
     }
@@ -294,7 +298,8 @@ impl Live {
         let domain = self.domain()?;
         let left = runtime()?.block_on(async {
             let swarm = Swarm::connect().await?;
-            let mut left = swarm::residue(&swarm, &domain.stack(), &BTreeSet::new()).await?;
+            let mut left =
+                swarm::residue(&swarm, &domain.stack(), &Before::Unknown, &BTreeSet::new()).await?;
             let edge = janitor::edge_name(&domain.stack());
             let inspected = swarm.docker().inspect_container(&edge, None).await;
             if inspected.is_ok() {

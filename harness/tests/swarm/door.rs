@@ -81,7 +81,7 @@ async fn docker_what_a_wall_refuses_never_reaches_the_swarm() {
         let quiet = live(&stand).await.iter().any(|one| one.ends_with("_quiet"));
         assert!(!quiet, "{name}");
         // A service that came before the refused one is the run's to remove.
-        harness::swarm::remove_stack(&stand.swarm, stand.stack(), DEADLINE)
+        harness::swarm::remove_stack(&stand.swarm, stand.stack(), &stand.app.before, DEADLINE)
             .await
             .unwrap();
     }

@@ -14,7 +14,7 @@ use harness::recipe::compose::{Mount, MountKind, Service, Volume, VolumeBackup};
 use harness::recipe::{AppDomain, Compose, EnvFile, StackName};
 use harness::redact::{Learning, Redactor};
 use harness::site::Site;
-use harness::swarm::{self, Swarm, Wanted};
+use harness::swarm::{self, Before, Swarm, Wanted};
 use harness::wait::Unwatched;
 use tokio::sync::OnceCell;
 
@@ -86,6 +86,10 @@ pub struct Stand {
 
 impl Stand {
     pub async fn new(name: &str) -> Self {
+        Self::at(name, &Site::default()).await
+    }
+
+    pub async fn at(name: &str, site: &Site) -> Self {
         let redactor = Learning::default();
         redactor.know(Redactor::new([("word", SECRET)]));
         let swarm = Swarm::connect().await.unwrap().with_redactor(redactor);
@@ -94,16 +98,18 @@ impl Stand {
             .parse()
             .unwrap();
         let work = tempfile::tempdir().unwrap();
+        let before = Before::note(&swarm).await.unwrap();
         Self {
             engine: StackEngine::new(
                 swarm.clone(),
                 work.path(),
                 Arc::new(NoData),
-                Walls::of(&Site::default()),
+                Walls::of(site),
             ),
             app: AppSpec {
                 recipe: "swarm-test".parse().unwrap(),
                 stack: domain.stack(),
+                before,
                 domain,
                 lock: Arc::new(tempfile::tempfile().unwrap().into()),
             },
@@ -155,7 +161,7 @@ impl Stand {
     }
 
     pub async fn residue(&self, noted: &BTreeSet<String>) -> Vec<results::event::Leftover> {
-        swarm::residue(&self.swarm, self.stack(), noted)
+        swarm::residue(&self.swarm, self.stack(), &self.app.before, noted)
             .await
             .unwrap()
     }
@@ -173,16 +179,16 @@ impl Drop for Stand {
         if !std::thread::panicking() {
             return;
         }
-        let stack = self.app.stack.clone();
+        let (stack, before) = (self.app.stack.clone(), self.app.before.clone());
         let remove = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
             runtime.block_on(async {
                 let swarm = Swarm::connect().await.map_err(std::io::Error::other)?;
-                let removed = swarm::remove_stack(&swarm, &stack, DEADLINE).await;
+                let removed = swarm::remove_stack(&swarm, &stack, &before, DEADLINE).await;
                 removed.map_err(std::io::Error::other)?;
-                let secrets = swarm::remove_secrets(&swarm, &stack).await;
+                let secrets = swarm::remove_secrets(&swarm, &stack, &before).await;
                 secrets.map_err(std::io::Error::other)
             })
         };

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use harness::recipe::AppDomain;
-use harness::swarm::{self, Swarm};
+use harness::swarm::{self, Before, Swarm};
 
 use super::subject::Subject;
 
@@ -40,7 +40,7 @@ pub fn objects(app: &AppDomain) -> Result<Vec<String>> {
     }
     let residue = crate::block_on(async {
         let swarm = Swarm::connect().await?;
-        swarm::residue(&swarm, &stack, &BTreeSet::new()).await
+        swarm::residue(&swarm, &stack, &Before::Unknown, &BTreeSet::new()).await
     })?;
     found.extend(
         residue
@@ -70,9 +70,7 @@ pub fn files(subject: &Subject, app: &AppDomain) -> Result<Vec<String>> {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
-            // The locks of image builds stay.
-            let is_tmp = place == &subject.tmp && !name.starts_with("cc-ci-images-");
-            if is_tmp || name.starts_with('.') {
+            if place == &subject.tmp || name.starts_with('.') {
                 note(&path);
             }
         }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use harness::fault::Fault;
 use harness::recipe::names::RunId;
-use harness::session::janitor;
+use harness::session::janitor::{self, Swept};
 use harness::session::locks::Registry;
 use harness::session::lost;
 use harness::session::paths::Paths;
@@ -18,6 +18,9 @@ use harness::swarm::Swarm;
 use super::known::{self, Keeper, Stage};
 use super::{ending, report};
 use crate::exit;
+
+/// For all that dead runs left together.
+const SWEEP_WITHIN: Duration = Duration::from_secs(600);
 
 /// Remove a kept app, or what dead runs left behind
 #[derive(Debug, Args)]
@@ -45,21 +48,25 @@ impl Reap {
                 }
             }
         }
-        let reaped = crate::block_on(sweep())?;
-        if reaped.is_empty() {
+        let swept = crate::block_on(sweep())?;
+        if swept == Swept::default() {
             println!("no dead run has left anything");
         }
-        for run in reaped {
+        for run in swept.reaped {
             println!("{run}: what it left was removed");
+        }
+        for trouble in swept.troubles {
+            println!("not removed: {trouble}");
+            code = code.max(exit::INFRA);
         }
         Ok(code)
     }
 }
 
-async fn sweep() -> Result<Vec<String>, Fault> {
+async fn sweep() -> Result<Swept, Fault> {
     let swarm = Swarm::connect().await?;
-    let registry = Registry::of_engine(swarm.engine_id())?;
-    janitor::sweep(&swarm, &registry).await
+    let registry = Registry::of_engine(&swarm)?;
+    janitor::sweep(&swarm, &registry, SWEEP_WITHIN).await
 }
 
 fn one(paths: &Paths, run: &RunId, teardown: Duration) -> Result<u8> {

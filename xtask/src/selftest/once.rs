@@ -12,7 +12,7 @@ use fixtures::known_bad::Case;
 use harness::recipe::AppDomain;
 use harness::session::locks::Registry;
 use harness::site::{SITE_VARIABLE, STATE_VARIABLE};
-use harness::swarm::{Swarm, residue};
+use harness::swarm::{Before, Swarm, residue};
 use results::Record;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -214,7 +214,7 @@ pub async fn left_of(record: &Record) -> Result<Vec<String>> {
     };
     let domain: AppDomain = domain.parse()?;
     let swarm = Swarm::connect().await?;
-    let left = residue(&swarm, &domain.stack(), &BTreeSet::new()).await?;
+    let left = residue(&swarm, &domain.stack(), &Before::Unknown, &BTreeSet::new()).await?;
     let mut left: Vec<_> = left
         .into_iter()
         .map(|object| format!("{} {}", object.kind, object.name))
@@ -222,7 +222,7 @@ pub async fn left_of(record: &Record) -> Result<Vec<String>> {
     let edge = format!("name=cc-ci-edge-{}", domain.stack());
     let edges = docker(&["ps", "--all", "--format", "{{.Names}}", "--filter", &edge]).await?;
     left.extend(edges.lines().map(|name| format!("container {name}")));
-    let registered = Registry::of_engine(swarm.engine_id())?.registered()?;
+    let registered = Registry::of_engine(&swarm)?.registered()?;
     if registered.contains(&domain) {
         left.push(format!("registration {domain}"));
     }

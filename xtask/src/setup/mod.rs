@@ -6,6 +6,7 @@
 mod disk;
 mod docker;
 mod host;
+mod registry;
 mod site;
 mod step;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use harness::fault::Fault;
 use harness::site::{Proxy, Site};
 
 pub use host::{Host, ThisHost, tail};
+pub use registry::inspect as inspect_registry;
 pub use site::inspect as inspect_site;
 pub use step::{Step, joined};
 use tools::{DENY, FUZZ};

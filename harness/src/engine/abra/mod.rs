@@ -401,7 +401,7 @@ impl Engine for AbraEngine {
             self.call(app, &undeploy, &doing).await.map(drop)
         };
         // abra leaves volumes on purpose, and whatever else it left has to go, too.
-        let rest = swarm::remove_stack(&self.swarm, &app.stack, deadline).await;
+        let rest = swarm::remove_stack(&self.swarm, &app.stack, &app.before, deadline).await;
         undeployed.and(rest.map(drop))
     }
 
@@ -415,7 +415,7 @@ impl Engine for AbraEngine {
         } else {
             Ok(())
         };
-        let secrets = swarm::remove_secrets(&self.swarm, &app.stack).await;
+        let secrets = swarm::remove_secrets(&self.swarm, &app.stack, &app.before).await;
         let snapshots = self.forget(app).await;
         stack.and(removed).and(secrets).and(snapshots)
     }

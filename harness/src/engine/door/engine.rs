@@ -15,10 +15,10 @@ use super::{Answer, failed};
 
 /// As much as a list of the engine's may have.
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
-/// What a client has of a registry's login.
-const CREDENTIALS: HeaderName = HeaderName::from_static("x-registry-auth");
+/// A registry's login.
+pub const CREDENTIALS: HeaderName = HeaderName::from_static("x-registry-auth");
 
-/// Sends a request on as it is, without credentials; its answer as a whole.
+/// Sends a request on as it is; its answer as a whole.
 pub async fn forward(engine: &Path, request: Request<Bytes>) -> Answer {
     match whole(engine, request).await {
         Ok(answer) => answer,
@@ -46,11 +46,7 @@ pub async fn look(engine: &Path, path: &str) -> Option<Value> {
 }
 
 /// Sends a request on; the answer's body is still to be read.
-pub async fn send(
-    engine: &Path,
-    mut request: Request<Bytes>,
-) -> std::io::Result<Response<Incoming>> {
-    request.headers_mut().remove(CREDENTIALS);
+pub async fn send(engine: &Path, request: Request<Bytes>) -> std::io::Result<Response<Incoming>> {
     let stream = UnixStream::connect(engine).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await

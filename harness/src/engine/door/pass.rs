@@ -17,6 +17,8 @@ use crate::recipe::policy::{
     Allowed, Finding, Terms, judge_config, judge_network, judge_secret, judge_service,
 };
 use crate::recipe::{AppDomain, StackName};
+use crate::site::RegistryLogin;
+use crate::swarm;
 
 /// Whose calls pass, and by which terms.
 pub struct Passage {
@@ -28,6 +30,8 @@ pub struct Passage {
     pub most_tasks: u64,
     /// Full names of other stacks' services.
     pub others: BTreeSet<String>,
+    /// Registries whose login the swarm may use.
+    pub logins: Vec<RegistryLogin>,
     /// Commands that were made through this door.
     commands: Mutex<BTreeSet<String>>,
 }
@@ -37,6 +41,7 @@ impl Passage {
         (stack, domain, zone): (&StackName, &AppDomain, &AppDomain),
         (allow, ceilings, most_tasks): (&Allowed, Ceilings, u64),
         others: BTreeSet<String>,
+        logins: &[RegistryLogin],
     ) -> Self {
         Self {
             stack: stack.clone(),
@@ -46,6 +51,7 @@ impl Passage {
             ceilings,
             most_tasks,
             others,
+            logins: logins.to_vec(),
             commands: Mutex::default(),
         }
     }
@@ -81,7 +87,7 @@ impl Passage {
         let Some(found) = engine::look(engine, &format!("/containers/{id}/json")).await else {
             return false;
         };
-        let label = &found["Config"]["Labels"][crate::swarm::NAMESPACE];
+        let label = &found["Config"]["Labels"][swarm::NAMESPACE];
         let name = found["Name"]
             .as_str()
             .map(|name| name.trim_start_matches('/'));
@@ -168,6 +174,16 @@ async fn change(
     let (mut parts, _) = request.into_parts();
     parts.headers.remove(hyper::header::CONTENT_LENGTH);
     parts.headers.remove(hyper::header::TRANSFER_ENCODING);
+    let image = body["TaskTemplate"]["ContainerSpec"]["Image"].as_str();
+    match swarm::login(image.unwrap_or_default(), &passage.logins).await {
+        Ok(Some(login)) => {
+            if let Ok(login) = login.parse() {
+                parts.headers.insert(engine::CREDENTIALS, login);
+            }
+        }
+        Ok(None) => {}
+        Err(fault) => return failed(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
+    }
     let body = Bytes::from(body.to_string());
     engine::forward(at, Request::from_parts(parts, body)).await
 }

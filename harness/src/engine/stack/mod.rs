@@ -117,7 +117,7 @@ impl Engine for StackEngine {
     }
 
     async fn remove_stack(&self, app: &AppSpec, deadline: Duration) -> Result<(), Fault> {
-        swarm::remove_stack(&self.swarm, &app.stack, deadline)
+        swarm::remove_stack(&self.swarm, &app.stack, &app.before, deadline)
             .await
             .map(|_| ())
     }
@@ -125,7 +125,7 @@ impl Engine for StackEngine {
     async fn remove(&self, app: &AppSpec, deadline: Duration) -> Result<(), Fault> {
         // What does not go is no reason to leave the rest.
         let stack = self.remove_stack(app, deadline).await;
-        let secrets = swarm::remove_secrets(&self.swarm, &app.stack).await;
+        let secrets = swarm::remove_secrets(&self.swarm, &app.stack, &app.before).await;
         let data = self.data.forget(&app.stack).await;
         let folder = self.folder(app);
         let folder = match std::fs::remove_dir_all(&folder) {

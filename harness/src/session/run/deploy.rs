@@ -167,7 +167,7 @@ impl<G: Generic> Run<'_, G> {
     /// Every image present before the deploy: built by the kit, or pulled. Gives the ids of those
     /// that were built here.
     async fn images(&self, names: &[String]) -> Result<BTreeMap<String, String>, Fault> {
-        let swarm = &self.prepared()?.swarm;
+        let (swarm, logins) = (&self.prepared()?.swarm, &self.prepared()?.site.registry);
         let mut local = BTreeMap::new();
         let mut missing = Vec::new();
         for name in names {
@@ -180,7 +180,7 @@ impl<G: Generic> Run<'_, G> {
             }
         }
         let pulls = missing.into_iter().map(|name| {
-            let pull = || swarm::pull_if_missing(swarm, name, swarm::SILENCE);
+            let pull = || swarm::pull_if_missing(swarm, name, logins, swarm::SILENCE);
             let what = format!("the pull of {name}");
             async move { twice(self.journal(), self.tier(), &what, pull).await }
         });

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fixtures::images::ImageError;
 
@@ -23,7 +24,10 @@ use crate::session::protocol::AppView;
 use crate::site::{EngineKind, Proxy, Site};
 use crate::snapshot::Volumes;
 use crate::suite::{Generic, Hook};
-use crate::swarm::{self, Swarm};
+use crate::swarm::{self, Before, Swarm};
+
+/// What dead runs of others left may cost a run so much.
+const SWEEP_WITHIN: Duration = Duration::from_secs(5);
 
 /// What stays the same from the first deploy to the removal.
 pub struct Prepared {
@@ -93,7 +97,7 @@ impl<G: Generic> Run<'_, G> {
             let text = "service addresses don't answer on this kernel (no IPVS): deployed with `endpoint_mode: dnsrr`";
             self.journal().note(None, text);
         }
-        let registry = Registry::of_engine(swarm.engine_id())?;
+        let registry = Registry::of_engine(&swarm)?;
         let abra = match site.engine {
             EngineKind::Stack => None,
             EngineKind::Abra => Some(abra::Program::find(&site.abra).await?),
@@ -115,47 +119,40 @@ impl<G: Generic> Run<'_, G> {
         self.lint(engine.as_ref(), &head, &domain, &checkout).await;
         let queue = self.queue(&site, &registry, &domain);
         let (domain_lock, slot, left) = self.journal().phase("queue", queue).await?;
+        if let Some(dead) = &left {
+            let text = format!("what run {} left of this app was removed", dead.run_id);
+            self.journal().note(None, text);
+            let before = domain_lock.before();
+            janitor::remove_app(&swarm, dead, &before, janitor::REMOVE_WITHIN).await?;
+        }
         let app = AppSpec {
             recipe: self.request.recipe.clone(),
             domain: domain.clone(),
             stack: domain.stack(),
+            before: Before::note(&swarm).await?,
             lock: domain_lock.descriptor(),
         };
-        if let Some(dead) = &left {
-            self.journal().note(
-                None,
-                format!("what run {} left of this app was removed", dead.run_id),
-            );
-            janitor::remove_app(&swarm, dead).await?;
-        }
-        let live = swarm::residue(&swarm, &app.stack, &BTreeSet::new()).await?;
-        if let Some(object) = live.first() {
-            return Err(Fault::infra(format!(
-                "the {} {} is there already and is not registered as cc-ci's: somebody else uses the name {domain}",
-                object.kind, object.name
-            ))
-            .into());
-        }
+        self.is_free(&swarm, &app).await?;
         let registration = Registration {
             run_id: self.request.run_id.clone(),
             recipe: self.request.recipe.clone(),
             domain: domain.clone(),
-            stack: app.stack.clone(),
             engine: engine.name().to_owned(),
-            private: self.paths.private.clone(),
-            socket: self.paths.socket.clone(),
-            run: self.paths.run.clone(),
+            state: self.paths.state.clone(),
         };
-        domain_lock.register(&registration)?;
-        slot.register(&registration)?;
+        domain_lock.register(&registration, &app.before)?;
         self.reserved = Some(Reserved { domain_lock, slot });
-        let reaped = self
+        has_a_name_of_its_own(&registry, &app)?;
+        let swept = self
             .journal()
-            .phase("janitor", janitor::sweep(&swarm, &registry))
+            .phase("janitor", janitor::sweep(&swarm, &registry, SWEEP_WITHIN))
             .await?;
-        for run in reaped {
+        for run in swept.reaped {
             self.journal()
                 .note(None, format!("what the dead run {run} left was removed"));
+        }
+        for trouble in swept.troubles {
+            self.journal().note(None, trouble);
         }
 
         let first = base.as_ref().unwrap_or(&head);
@@ -203,6 +200,21 @@ impl<G: Generic> Run<'_, G> {
         self.read_env(&sample)?;
         self.proxy_is_up().await?;
         self.look_for_room().await
+    }
+
+    /// Nothing in the swarm is taken for the app's before there is one.
+    async fn is_free(&self, swarm: &Swarm, app: &AppSpec) -> Result<(), Fault> {
+        let noted = BTreeSet::new();
+        let there = swarm::remains(swarm, &app.stack, &Before::Unknown, &noted).await?;
+        // A deploy prunes services by their label alone.
+        let labelled = there.foreign.iter().find(|it| it.kind == "service");
+        let Some(object) = there.residue.first().or(labelled) else {
+            return Ok(());
+        };
+        Err(Fault::infra(format!(
+            "the {} {} is there already and is not registered as cc-ci's: somebody else uses the name {}",
+            object.kind, object.name, app.domain
+        )))
     }
 
     /// The engine that this site deploys with.
@@ -270,6 +282,23 @@ impl<G: Generic> Run<'_, G> {
             state: BTreeMap::new(),
         }
     }
+}
+
+/// Objects are the app's by the beginning of their names, which no other app's name may continue:
+/// in one zone none can, and the zones of two sites may lie in each other.
+fn has_a_name_of_its_own(registry: &Registry, app: &AppSpec) -> Result<(), Fault> {
+    let ours = app.stack.object("");
+    for other in registry.registered()? {
+        let theirs = other.stack().object("");
+        if other != app.domain && (ours.starts_with(&theirs) || theirs.starts_with(&ours)) {
+            return Err(Fault::infra(format!(
+                "the app {other} of another zone has a name that begins like {}'s: their objects \
+                 can't be told apart; run one after the other",
+                app.domain
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// An image of the kit, built if it is not there.

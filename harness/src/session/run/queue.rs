@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Run;
 use crate::fault::Fault;
 use crate::recipe::AppDomain;
-use crate::session::locks::{Held, Lock, Registration, Registry};
+use crate::session::locks::{Held, Lock, Registration, Registry, Said};
 use crate::site::Site;
 use crate::suite::Generic;
 use crate::wait::{Probe, wait_until};
@@ -31,13 +31,24 @@ impl<G: Generic> Run<'_, G> {
             || async {
                 match registry.app(domain) {
                     Ok(Lock::Ours(held, left)) => Probe::Ready((held, left)),
-                    Ok(Lock::Theirs(holder)) => Probe::NotYet(behind(holder.as_slice())),
+                    Ok(Lock::Theirs(said)) => {
+                        Probe::NotYet(behind(said.registration().map(std::slice::from_ref)))
+                    }
                     Err(fault) => Probe::Never(fault.to_string()),
                 }
             },
         )
         .await
         .map_err(gave_up)?;
+        let left = match left {
+            Said::Nothing => None,
+            Said::Ours(dead) => Some(dead),
+            said @ (Said::Anothers { .. } | Said::Refused(_)) => {
+                let why = registry.of_dead(domain, said);
+                let why = why.map_or_else(String::new, |it| it.to_string());
+                return Err(Fault::infra(why));
+            }
+        };
         let slots = site.limits.max_tests;
         let slot = wait_until(
             "a free slot",
@@ -46,8 +57,11 @@ impl<G: Generic> Run<'_, G> {
             self.journal(),
             || async {
                 match registry.slot(slots) {
-                    Ok(Ok(held)) => Probe::Ready(held),
-                    Ok(Err(holders)) => Probe::NotYet(behind(&holders)),
+                    Ok(Some(held)) => Probe::Ready(held),
+                    Ok(None) => match registry.live() {
+                        Ok(live) => Probe::NotYet(behind(Some(&live))),
+                        Err(fault) => Probe::Never(fault.to_string()),
+                    },
                     Err(fault) => Probe::Never(fault.to_string()),
                 }
             },
@@ -58,8 +72,9 @@ impl<G: Generic> Run<'_, G> {
     }
 }
 
-fn behind(holders: &[Registration]) -> String {
+fn behind(holders: Option<&[Registration]>) -> String {
     let names: Vec<_> = holders
+        .unwrap_or_default()
         .iter()
         .map(|holder| holder.run_id.as_str())
         .collect();

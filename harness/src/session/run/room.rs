@@ -6,6 +6,7 @@ use super::prepare::Target;
 use super::{Run, Stop};
 use crate::fault::Fault;
 use crate::room::{Fit, Needs, Room, STATE, UNKNOWN, fit};
+use crate::site::RegistryLogin;
 use crate::suite::Generic;
 use crate::swarm::{self, Swarm};
 
@@ -37,12 +38,13 @@ impl<G: Generic> Run<'_, G> {
         };
         let mut found = fit(free, &base, &head);
         if found != Fit::All {
-            ask_for_sizes(swarm, &mut head).await;
+            let logins = &prepared.site.registry;
+            ask_for_sizes(swarm, logins, &mut head).await;
             for (name, known) in &head {
                 base.entry(name.clone()).and_modify(|room| *room = *known);
             }
             base.retain(|name, _| !head.contains_key(name));
-            ask_for_sizes(swarm, &mut base).await;
+            ask_for_sizes(swarm, logins, &mut base).await;
             found = fit(free, &base, &head);
         }
         match found {
@@ -98,9 +100,9 @@ impl<G: Generic> Run<'_, G> {
 }
 
 /// What registries say of images, in place of the guess.
-async fn ask_for_sizes(swarm: &Swarm, needs: &mut Needs) {
+async fn ask_for_sizes(swarm: &Swarm, logins: &[RegistryLogin], needs: &mut Needs) {
     let asked = needs.iter_mut().map(|(name, room)| async move {
-        if let Some(bytes) = swarm::download_size(swarm, name).await {
+        if let Some(bytes) = swarm::download_size(swarm, name, logins).await {
             *room = Room::of_download(bytes);
         }
     });

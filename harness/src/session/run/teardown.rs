@@ -40,13 +40,14 @@ impl<G: Generic> Run<'_, G> {
         if let Some(prepared) = self.prepared.take() {
             let deadline = prepared.site.limits.teardown();
             let (swarm, stack) = (&prepared.swarm, &prepared.app.stack);
+            let before = &prepared.app.before;
             let mut anonymous = BTreeSet::new();
             let removal = async {
-                let seen = swarm::anonymous_volumes(swarm, stack).await;
+                let seen = swarm::anonymous_volumes(swarm, stack, before).await;
                 anonymous = seen.unwrap_or_default();
                 tokio::join!(
                     prepared.engine.remove(&prepared.app, deadline),
-                    stop_edge(swarm, prepared.edge.as_ref(), stack),
+                    stop_edge(swarm, prepared.edge.as_ref(), stack, before),
                 )
             };
             match tokio::time::timeout(deadline + LAST_WORDS, removal).await {
@@ -60,9 +61,18 @@ impl<G: Generic> Run<'_, G> {
                 )),
             }
             // Whatever came of the removal: what is left has to be named.
-            let look = swarm::residue(swarm, stack, &anonymous);
+            let look = swarm::remains(swarm, stack, before, &anonymous);
             match tokio::time::timeout(LOOK_WITHIN, look).await {
-                Ok(Ok(left)) => residue = left,
+                Ok(Ok(left)) => {
+                    for foreign in left.foreign {
+                        let text = format!(
+                            "the {} {} looks like the app's and is somebody else's: it is left",
+                            foreign.kind, foreign.name
+                        );
+                        self.journal().note(None, text);
+                    }
+                    residue = left.residue;
+                }
                 Ok(Err(fault)) => errors.push(fault.to_string()),
                 Err(_) => errors.push("the look for what is left did not end".to_owned()),
             }
@@ -89,10 +99,11 @@ async fn stop_edge(
     swarm: &swarm::Swarm,
     edge: Option<&Edge>,
     stack: &crate::recipe::StackName,
+    before: &swarm::Before,
 ) -> Result<(), crate::fault::Fault> {
     match edge {
         Some(edge) => edge.stop().await,
         // Its start may have been given up half way.
-        None => crate::session::janitor::remove_container(swarm, &edge_name(stack)).await,
+        None => crate::session::janitor::remove_container(swarm, &edge_name(stack), before).await,
     }
 }
