@@ -81,6 +81,17 @@ fn made(lines: &[&str]) {
     if zone.as_str().len() <= 241 {
         assert_eq!(app.as_str().parse::<AppDomain>().as_ref(), Ok(&app));
     }
+    // No app's objects are named like another's of its zone.
+    for (recipe, pr) in [(recipe.as_str(), 2), ("cryptpad", 1)] {
+        let recipe = recipe.parse().unwrap();
+        let (ours, other) = (
+            app.stack(),
+            AppDomain::of_run(&recipe, pr, &commit('a'), &zone),
+        );
+        let theirs = other.stack();
+        assert!(other == app || !theirs.object("x").starts_with(&ours.object("")));
+        assert!(other == app || !ours.object("x").starts_with(&theirs.object("")));
+    }
     // What tells apps apart is not cut off from the names of their objects.
     assert!(app.stack().as_str().starts_with(&app.as_str()[..own - 1]));
 }

@@ -10,6 +10,7 @@ mod pinned;
 mod repo_local;
 mod static_front;
 mod stranger;
+mod stuck;
 mod suites;
 
 use std::collections::BTreeMap;
@@ -40,7 +41,11 @@ fn main() -> ExitCode {
     }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let tests: [(&str, Test); 16] = [
+    let tests: [(&str, Test); 17] = [
+        (
+            "a_dead_run_that_can_not_be_removed_is_a_note_of_others",
+            stuck::is_a_note_of_others,
+        ),
         (
             "a_backup_that_verifies_on_a_second_try_says_so",
             backup_again,

@@ -142,7 +142,7 @@ impl<G: Generic> Run<'_, G> {
         };
         domain_lock.register(&registration, &app.before)?;
         self.reserved = Some(Reserved { domain_lock, slot });
-        has_a_name_of_its_own(&registry, &app)?;
+        has_a_name_of_its_own(&registry, &app.domain)?;
         let swept = self
             .journal()
             .phase("janitor", janitor::sweep(&swarm, &registry, SWEEP_WITHIN))
@@ -286,15 +286,15 @@ impl<G: Generic> Run<'_, G> {
 
 /// Objects are the app's by the beginning of their names, which no other app's name may continue:
 /// in one zone none can, and the zones of two sites may lie in each other.
-fn has_a_name_of_its_own(registry: &Registry, app: &AppSpec) -> Result<(), Fault> {
-    let ours = app.stack.object("");
+fn has_a_name_of_its_own(registry: &Registry, app: &AppDomain) -> Result<(), Fault> {
+    let ours = app.stack().object("");
     for other in registry.registered()? {
         let theirs = other.stack().object("");
-        if other != app.domain && (ours.starts_with(&theirs) || theirs.starts_with(&ours)) {
+        if other != *app && (ours.starts_with(&theirs) || theirs.starts_with(&ours)) {
             return Err(Fault::infra(format!(
                 "the app {other} of another zone has a name that begins like {}'s: their objects \
                  can't be told apart; run one after the other",
-                app.domain
+                app
             )));
         }
     }
@@ -311,5 +311,29 @@ pub async fn ensure_image(name: &str) -> Result<String, Fault> {
         Ok(Err(error @ ImageError::Unknown { .. })) => Err(Fault::recipe(error.to_string())),
         Ok(Err(error)) => Err(Fault::infra(format!("image {name}: {error}"))),
         Err(error) => Err(Fault::infra(format!("image {name}: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::locks::{Group, Lock};
+
+    /// What `a.ci.test` may not be beside.
+    #[rstest::rstest]
+    #[case::one_zone("b.ci.test", true)]
+    #[case::itself("a.ci.test", true)]
+    #[case::a_longer_word("a.ci.tests", true)]
+    #[case::a_zone_in_the_zone("a.ci.test.lab", false)]
+    #[case::the_zone_around("a.ci", false)]
+    fn no_other_apps_name_begins_like_this_ones(#[case] other: &str, #[case] fits: bool) {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::at(dir.path().join("locks"), Group::Nobody).unwrap();
+        let other: AppDomain = other.parse().unwrap();
+        let Lock::Ours(_held, _) = registry.app(&other).unwrap() else {
+            panic!("free")
+        };
+        let domain: AppDomain = "a.ci.test".parse().unwrap();
+        assert_eq!(has_a_name_of_its_own(&registry, &domain).is_ok(), fits);
     }
 }
