@@ -9,13 +9,23 @@ use super::model::{Grant, Mount, MountKind, Network, Object, Port, Volume};
 use super::node::{Node, Shape};
 
 /// Keys that Docker accepts in a service and swarm ignores.
-const IGNORED: [&str; 6] = [
+const IGNORED: [&str; 16] = [
     "build",
+    "cgroup_parent",
+    "cgroupns_mode",
     "container_name",
     "depends_on",
+    "devices",
+    "domainname",
+    "external_links",
+    "ipc",
     "links",
+    "mac_address",
+    "pid",
     "restart",
     "security_opt",
+    "shm_size",
+    "userns_mode",
 ];
 
 #[derive(Debug, Default)]

@@ -112,10 +112,12 @@ impl<'a> Judging<'a> {
             self.unknown(path);
             return;
         };
-        for (key, value) in object.iter().filter(|(_, value)| !is_absent(value)) {
+        for (key, value) in object {
             let path = join(path, key);
             match table.iter().find(|(known, _)| known == key) {
+                Some(_) if is_empty(value) => {}
                 Some((_, shape)) => self.shape(&path, value, shape),
+                None if is_absent(value) => {}
                 None => self.unknown(&path),
             }
         }
@@ -203,15 +205,23 @@ pub(super) fn is_scalar(value: &Value) -> bool {
 }
 
 /// What the engine takes for not given.
-pub(super) fn is_absent(value: &Value) -> bool {
+pub(super) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Bool(flag) => !flag,
         Value::Number(number) => number.as_f64() == Some(0.0),
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.values().all(is_absent),
+        Value::Object(map) => map.is_empty(),
     }
+}
+
+/// Likewise, of a value whose keys have one meaning each.
+pub(super) fn is_absent(value: &Value) -> bool {
+    is_empty(value)
+        || value
+            .as_object()
+            .is_some_and(|map| map.values().all(is_absent))
 }
 
 static NOTHING: Value = Value::Null;

@@ -121,7 +121,7 @@ fn capabilities(judging: &mut Judging<'_>, path: &str, value: &Value) {
 
 fn sysctls(judging: &mut Judging<'_>, path: &str, value: &Value) {
     judging.shape(path, value, &Shape::Map);
-    for (key, _) in entries(value).filter(|(_, value)| !value.is_null()) {
+    for (key, _) in entries(value) {
         // The runtime makes a path of the name.
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
         let is_name = key.chars().all(plain) && !key.contains("..");

@@ -66,18 +66,22 @@ fn rule(judging: &mut Judging<'_>, at: &str, key: &str, router: &Router, kind: K
     };
     let mut named = Vec::new();
     hosts_in(&tree, kind, &mut named);
-    let is_own = |host: &str| hosts::standing(judging.terms, host) != Standing::Foreign;
+    let terms = judging.terms;
+    let is_own = |host: &str| hosts::standing(terms, host) != Standing::Foreign;
     let own = names(&tree, kind, true, &is_own);
     let plain =
         kind == Kind::HostSni && names(&tree, kind, true, &|host| is_own(host) || host == ANY);
+    let named = named
+        .into_iter()
+        .filter(|name| kind == Kind::Host || *name != ANY);
+    let mut foreign = false;
     for name in named {
-        if !(kind == Kind::HostSni && name == ANY) {
-            host(judging, at, &key, name);
-        }
+        foreign |= !is_own(name);
+        host(judging, at, &key, name);
     }
     if !own && plain {
         taken(judging, at, &key, router, "TCP");
-    } else if !own {
+    } else if !own && !foreign {
         let message = format!("has a router that names no host of its own: `{shown}`");
         judging.recipe("foreign-host", at, &key, message);
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::body::{Judging, Shape, Table, entries, is_absent, items, text};
+use super::body::{Judging, Shape, Table, entries, items, text};
 use super::container::CONTAINER;
 use super::finding::{Finding, quoted};
 use super::{Terms, labels, networks};
@@ -224,7 +224,7 @@ fn log_driver(judging: &mut Judging<'_>, path: &str, value: &Value) {
             format!("has the logging driver `{name}`, which sends from the host's own network");
         judging.site(format!("log-driver:{name}"), "logging", &name, message);
     }
-    let given = entries(&value["Options"]).filter(|(_, value)| !is_absent(value));
+    let given = entries(&value["Options"]);
     for (option, _) in given.filter(|(option, _)| !LOG_OPTIONS.contains(&option.as_str())) {
         let option = quoted(option);
         let message =

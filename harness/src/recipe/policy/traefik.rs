@@ -4,7 +4,7 @@
 //! middlewares are global, and servers of two services of one name are put together; TLS options and
 //! certificates go by the hosts that a rule names, in whatever branch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::body::Judging;
 use super::fields::{Field, field, tokens};
@@ -16,7 +16,12 @@ use super::{SHARED_NETWORK, router};
 /// The labels of one object below `traefik.`.
 pub(super) fn judge(judging: &mut Judging<'_>, at: &str, labels: &BTreeMap<&str, &str>) {
     let mut routers = router::Routers::default();
+    let mut seen = BTreeSet::new();
     for (key, value) in labels {
+        // Of two keys that differ in case the proxy takes one: which, is its affair.
+        if !seen.insert(folded(key)) {
+            unknown(judging, at, key);
+        }
         let tokens = tokens(key);
         let field = tokens.as_deref().and_then(field);
         let (Some(tokens), Some(field)) = (tokens, field) else {

@@ -83,6 +83,11 @@ fn a_container_may_have(#[case] key: &str, #[case] value: &str) {
     "S key:TaskTemplate.ContainerSpec.CapabilityAdd: "
 )]
 #[case::one("CapabilityAdd", r#""SYS_ADMIN""#, "S capability:SYS_ADMIN: ")]
+#[case::no_value(
+    "Sysctls",
+    r#"{"kernel.core_pattern":""}"#,
+    "S sysctl:kernel.core_pattern: "
+)]
 #[case::kernel(
     "Sysctls",
     r#"{"kernel.core_pattern":"|/x"}"#,
@@ -232,6 +237,11 @@ fn a_container_may_not_have(#[case] key: &str, #[case] value: &str, #[case] find
 #[case::overlay(r#"{"Type":"volume","Source":"foo_ci_test_d","Target":"/l","VolumeOptions":{"DriverConfig":{"Name":"local","Options":{"type":"overlay","device":"overlay","o":"lowerdir=/,upperdir=/etc"}}}}"#, "R volume-options: service `app` has a volume with the mount options `")]
 #[case::options_of_no_driver(r#"{"Type":"volume","Target":"/l","VolumeOptions":{"DriverConfig":{"Options":{"type":"none","o":"bind","device":"/etc"}}}}"#, "R volume-options: ")]
 #[case::sly_memory(r#"{"Type":"volume","Target":"/l","VolumeOptions":{"DriverConfig":{"Options":{"type":"tmpfs","device":"tmpfs","o":"size=1m,bind"}}}}"#, "R volume-options: ")]
+#[case::memory_by_template(r#"{"Type":"volume","Target":"/l","VolumeOptions":{"DriverConfig":{"Options":{"type":"tmpfs","device":"tmpfs","o":"size=1m{{printf \"%cbind\" 44}}"}}}}"#, "R volume-options: ")]
+#[case::options_without_a_value(
+    r#"{"Type":"volume","Target":"/l","VolumeOptions":{"DriverConfig":{"Options":{"device":""}}}}"#,
+    "R volume-options: "
+)]
 #[case::memory_of_a_device(r#"{"Type":"volume","Target":"/l","VolumeOptions":{"DriverConfig":{"Options":{"type":"tmpfs","device":"/etc"}}}}"#, "R volume-options: ")]
 #[case::one_more_option(r#"{"Type":"volume","Target":"/l","VolumeOptions":{"DriverConfig":{"Options":{"type":"tmpfs","size":"1"}}}}"#, "R volume-options: ")]
 #[case::above(
