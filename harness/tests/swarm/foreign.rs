@@ -142,7 +142,14 @@ secrets: {{ word: {{ file: ./hosts }} }}
     let file = stand.tree.path().join("compose.yml");
     std::fs::write(&file, text).unwrap();
     let (file, stack) = (file.display().to_string(), stand.stack().to_string());
-    docker(&["stack", "deploy", "--resolve-image=never", "-c", &file, &stack]);
+    docker(&[
+        "stack",
+        "deploy",
+        "--resolve-image=never",
+        "-c",
+        &file,
+        &stack,
+    ]);
     stand.converge(&[("app", 1)]).await.unwrap();
     // As an engine inserts one: without a label.
     let name = stand.stack().object("inserted_v1");
