@@ -142,7 +142,7 @@ impl<'a> Subject<'a> {
                 AbraEngine::new(swarm, program, &self.site.abra, dir, &recipe_name(), repo)?;
             return Ok(Box::new(engine));
         }
-        let volumes = Volumes::of_app(&swarm, domain, &self.site.edge_image, dir);
+        let volumes = Volumes::of_app(&swarm, domain, &self.site.edge_image);
         let snapshots = Snapshots::open(&dir.join("snapshots"), volumes)?;
         let engine = StackEngine::new(swarm, dir.join("deploy"), Arc::new(snapshots));
         Ok(Box::new(engine))

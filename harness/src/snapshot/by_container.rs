@@ -1,11 +1,14 @@
 //! A volume's files through a container that mounts it, where the host's file system can't be
 //! read: as an ordinary user, or with a volume that is no plain directory of this host.
 //!
-//! The container has no network. It is named and labelled by the caller, so that a janitor finds
-//! it; without one it ends by itself.
+//! The container has the volume and nothing else: no network, no folder of the host, a root that
+//! can't be written, few capabilities. Archives go through the engine's stream. It is named and
+//! labelled by the caller, so that a janitor finds it; without one it ends by itself.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::Write as _;
+use std::pin::pin;
 
 use bollard::Docker;
 use bollard::container::LogOutput;
@@ -17,10 +20,12 @@ use bollard::query_parameters::{
     CreateContainerOptions, RemoveContainerOptions, StartContainerOptions,
 };
 use futures_util::StreamExt;
-use tokio::io::AsyncWriteExt;
+use futures_util::future::{self, Either};
+use tokio::io::{AsyncRead, AsyncWriteExt};
 
+use super::archive::{CREATE, EXTRACT};
 use super::path::InnerPath;
-use super::volume::{Kind, escapes, missing};
+use super::volume::{Kind, escapes, missing, several_names};
 use crate::fault::Fault;
 
 /// How a helper container is made.
@@ -31,21 +36,30 @@ pub struct Helper {
     /// Start of the container's name; a random end is added.
     pub name_prefix: String,
     pub labels: BTreeMap<String, String>,
-    /// A directory of this host that is bound into the container: snapshots are written below it.
-    pub exchange: PathBuf,
 }
 
 const VOLUME: &str = "/cc-ci-volume";
-const EXCHANGE: &str = "/cc-ci-exchange";
 /// A helper that nobody removes ends after this time.
 const LIFE_SECONDS: &str = "7200";
+
+/// What makes a file what it was: owner, mode, kind, a program's capabilities.
+const CAPABILITIES: [&str; 6] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "MKNOD",
+    "SETFCAP",
+];
 
 /// Exit codes of the scripts below.
 const MISSING: i64 = 40;
 const OUTSIDE: i64 = 41;
+const SEVERAL_NAMES: i64 = 42;
 
 /// Resolves `$1` inside the volume into `$p`. A link that changes afterwards leads at most to a
-/// file of the helper's own image.
+/// file of the helper's own image, and a pipe that comes to a file's place is opened and not waited
+/// for (`nonblock`).
 const RESOLVE: &str = r#"
 set -u
 v=/cc-ci-volume
@@ -56,7 +70,6 @@ case "$p/" in "$v"/*) ;; *) exit 41 ;; esac
 pub(super) struct Container {
     docker: Docker,
     id: String,
-    exchange: PathBuf,
 }
 
 pub(super) struct ExecOutput {
@@ -65,32 +78,29 @@ pub(super) struct ExecOutput {
     pub(super) stderr: Vec<u8>,
 }
 
+impl ExecOutput {
+    fn said(&self) -> (i64, String) {
+        let said = String::from_utf8_lossy(&self.stderr);
+        (self.code, said.into_owned())
+    }
+}
+
 impl Container {
     pub(super) async fn start(
         docker: &Docker,
         volume: &str,
         helper: &Helper,
     ) -> Result<Self, Fault> {
-        let exchange = std::path::absolute(&helper.exchange)
-            .map_err(|error| Fault::infra(format!("{}: {error}", helper.exchange.display())))?;
-        let mounts = vec![
-            Mount {
-                typ: Some(MountType::VOLUME),
-                source: Some(volume.to_owned()),
-                target: Some(VOLUME.to_owned()),
-                volume_options: Some(MountVolumeOptions {
-                    no_copy: Some(true),
-                    ..Default::default()
-                }),
+        let mounts = vec![Mount {
+            typ: Some(MountType::VOLUME),
+            source: Some(volume.to_owned()),
+            target: Some(VOLUME.to_owned()),
+            volume_options: Some(MountVolumeOptions {
+                no_copy: Some(true),
                 ..Default::default()
-            },
-            Mount {
-                typ: Some(MountType::BIND),
-                source: Some(exchange.display().to_string()),
-                target: Some(EXCHANGE.to_owned()),
-                ..Default::default()
-            },
-        ];
+            }),
+            ..Default::default()
+        }];
         let body = ContainerCreateBody {
             image: Some(helper.image.clone()),
             user: Some("0:0".to_owned()),
@@ -100,6 +110,10 @@ impl Container {
             host_config: Some(HostConfig {
                 mounts: Some(mounts),
                 network_mode: Some("none".to_owned()),
+                readonly_rootfs: Some(true),
+                cap_drop: Some(vec!["ALL".to_owned()]),
+                cap_add: Some(CAPABILITIES.map(str::to_owned).to_vec()),
+                security_opt: Some(vec!["no-new-privileges".to_owned()]),
                 auto_remove: Some(true),
                 init: Some(true),
                 ..Default::default()
@@ -124,7 +138,6 @@ impl Container {
         let container = Self {
             docker: docker.clone(),
             id: name.clone(),
-            exchange,
         };
         if let Err(error) = docker
             .start_container(&name, None::<StartContainerOptions>)
@@ -155,21 +168,34 @@ impl Container {
         }
     }
 
-    pub(super) fn root(&self) -> &Path {
-        Path::new(VOLUME)
+    pub(super) async fn pack(
+        &self,
+        members: &[String],
+        mut archive: File,
+    ) -> Result<(i64, String), Fault> {
+        let mut written = Ok(());
+        let command = tar(&["tar"], &CREATE, members);
+        let output = self
+            .exec(command, None::<&[u8]>, |bytes| {
+                if written.is_ok() {
+                    written = archive.write_all(bytes);
+                }
+            })
+            .await?;
+        written.map_err(|error| Fault::infra(format!("the archive: {error}")))?;
+        Ok(output.said())
     }
 
-    /// Where the container sees a file of the exchange directory.
-    pub(super) fn exchanged(&self, file: &Path) -> Result<PathBuf, Fault> {
-        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        match file.strip_prefix(&self.exchange) {
-            Ok(inner) => Ok(Path::new(EXCHANGE).join(inner)),
-            Err(_) => Err(Fault::infra(format!(
-                "{} does not lie below {}, which the helper container sees",
-                file.display(),
-                self.exchange.display()
-            ))),
-        }
+    pub(super) async fn unpack(&self, archive: File) -> Result<(i64, String), Fault> {
+        let bytes = archive.metadata().map(|stat| stat.len());
+        let bytes = bytes.map_err(|error| Fault::infra(format!("the archive: {error}")))?;
+        // The engine does not always say where a stream ends.
+        let script = r#"n=$1; shift; head -c "$n" | tar "$@""#;
+        let length = bytes.to_string();
+        let command = tar(&["sh", "-c", script, "sh", &length], &EXTRACT, &[]);
+        let archive = tokio::fs::File::from_std(archive);
+        let output = self.exec(command, Some(archive), |_| {}).await?;
+        Ok(output.said())
     }
 
     pub(super) async fn kind(&self, path: &InnerPath) -> Result<Kind, Fault> {
@@ -202,7 +228,9 @@ done"#;
     }
 
     pub(super) async fn read(&self, path: &InnerPath, limit: u64) -> Result<Vec<u8>, Fault> {
-        let script = r#"[ -f "$p" ] || exit 40; head -c "$2" -- "$p""#;
+        let script = r#"
+[ -f "$p" ] || exit 40
+dd if="$p" bs=64k iflag=nonblock status=none | head -c "$2""#;
         self.script(script, path, &[&limit.to_string()], None)
             .await?
             .ok_or_else(|| missing(path))
@@ -210,10 +238,12 @@ done"#;
 
     pub(super) async fn checksum(&self, path: &InnerPath) -> Result<String, Fault> {
         let mut hasher = blake3::Hasher::new();
-        let script = r#"[ -f "$p" ] || exit 40; cat -- "$p""#;
+        let script = r#"
+[ -f "$p" ] || exit 40
+dd if="$p" bs=64k iflag=nonblock status=none"#;
         let command = shell(script, path, &[]);
         let output = self
-            .exec(command, None, |bytes| {
+            .exec(command, None::<&[u8]>, |bytes| {
                 hasher.update(bytes);
             })
             .await?;
@@ -240,7 +270,10 @@ head -c "$3" > "$t" && chmod 0644 "$t" && chown "$(stat -c %u:%g -- "$p")" "$t" 
     }
 
     pub(super) async fn append(&self, path: &InnerPath, content: &[u8]) -> Result<(), Fault> {
-        let script = r#"[ -f "$p" ] || exit 40; head -c "$2" >> "$p""#;
+        let script = r#"
+[ -f "$p" ] || exit 40
+[ "$(stat -c %h -- "$p")" = 1 ] || exit 42
+head -c "$2" | dd of="$p" oflag=append,nonblock conv=notrunc status=none"#;
         self.script(script, path, &[&content.len().to_string()], Some(content))
             .await?
             .map(drop)
@@ -260,9 +293,21 @@ head -c "$3" > "$t" && chmod 0644 "$t" && chown "$(stat -c %u:%g -- "$p")" "$t" 
         Ok(gone.is_some())
     }
 
-    pub(super) async fn list(&self, path: &InnerPath) -> Result<Vec<String>, Fault> {
+    /// Whether anything is there, a link that leads nowhere included.
+    pub(super) async fn is_there(&self, path: &InnerPath) -> Result<bool, Fault> {
+        let Some((parent, name)) = path.split() else {
+            return Ok(true);
+        };
+        let script = r#"[ -e "$p/$2" ] || [ -L "$p/$2" ] || exit 40"#;
+        let there = self.script(script, &parent, &[name], None).await?;
+        Ok(there.is_some())
+    }
+
+    /// The first `limit` names by their order, however many there are.
+    pub(super) async fn list(&self, path: &InnerPath, limit: usize) -> Result<Vec<String>, Fault> {
+        let script = r#"[ -d "$p" ] || exit 40; ls -A -- "$p" | head -n "$2""#;
         let names = self
-            .script(r#"[ -d "$p" ] || exit 40; ls -A -- "$p""#, path, &[], None)
+            .script(script, path, &[&limit.to_string()], None)
             .await?
             .ok_or_else(|| missing(path))?;
         let names = String::from_utf8_lossy(&names);
@@ -304,7 +349,7 @@ head -c "$3" > "$t" && chmod 0644 "$t" && chown "$(stat -c %u:%g -- "$p")" "$t" 
     async fn exec(
         &self,
         command: Vec<String>,
-        input: Option<&[u8]>,
+        input: Option<impl AsyncRead + Unpin>,
         mut stdout: impl FnMut(&[u8]),
     ) -> Result<ExecOutput, Fault> {
         let what = |error: bollard::errors::Error| {
@@ -338,8 +383,8 @@ head -c "$3" > "$t" && chmod 0644 "$t" && chown "$(stat -c %u:%g -- "$p")" "$t" 
         };
         let mut stderr = Vec::new();
         let write = async {
-            if let Some(bytes) = input {
-                stdin.write_all(bytes).await?;
+            if let Some(mut input) = input {
+                tokio::io::copy(&mut input, &mut stdin).await?;
                 stdin.flush().await?;
             }
             Ok::<_, std::io::Error>(())
@@ -356,8 +401,11 @@ head -c "$3" > "$t" && chmod 0644 "$t" && chown "$(stat -c %u:%g -- "$p")" "$t" 
             }
             Ok::<_, Fault>(())
         };
-        let (written, read) = tokio::join!(write, read);
-        read?;
+        // A command that ended reads no more: what was not written by then is not waited for.
+        let written = match future::select(pin!(read), pin!(write)).await {
+            Either::Left((read, _)) => read.map(|()| Ok(()))?,
+            Either::Right((written, read)) => read.await.map(|()| written)?,
+        };
         let state = self.docker.inspect_exec(&exec.id).await.map_err(what)?;
         let code = state.exit_code.unwrap_or(-1);
         if let (Err(error), 0) = (written, code) {
@@ -371,6 +419,16 @@ head -c "$3" > "$t" && chmod 0644 "$t" && chown "$(stat -c %u:%g -- "$p")" "$t" 
             stderr,
         })
     }
+}
+
+/// A command that ends in `tar`'s words, or in what hands them to it.
+fn tar(before: &[&str], options: &[&str], members: &[String]) -> Vec<String> {
+    // First, for it counts for what follows.
+    let directory = format!("--directory={VOLUME}");
+    let before = before.iter().copied().chain([directory.as_str()]);
+    let words = before.chain(options.iter().copied()).chain(["--"]);
+    let words = words.map(str::to_owned);
+    words.chain(members.iter().cloned()).collect()
 }
 
 fn shell(script: &str, path: &InnerPath, arguments: &[&str]) -> Vec<String> {
@@ -387,6 +445,7 @@ fn checked(output: ExecOutput, path: &InnerPath) -> Result<Option<Vec<u8>>, Faul
         0 => Ok(Some(output.stdout)),
         MISSING => Ok(None),
         OUTSIDE => Err(escapes(path)),
+        SEVERAL_NAMES => Err(several_names(path)),
         code => Err(Fault::infra(format!(
             "`{path}` in a helper container: exit {code}: {}",
             String::from_utf8_lossy(&output.stderr).trim()
