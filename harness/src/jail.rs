@@ -80,6 +80,8 @@ pub enum Access {
 /// What a program will see.
 #[derive(Debug)]
 pub struct Jail {
+    /// As it was asked for: some look at the name they are called by.
+    name: String,
     program: PathBuf,
     binds: Vec<Bind>,
     /// Links of the host's root, as `/lib` may be.
@@ -103,8 +105,10 @@ impl Jail {
         let found = PROGRAMS.iter().map(|dir| Path::new(dir).join(program));
         let found = found.filter_map(|path| path.canonicalize().ok());
         let found = found.into_iter().find(|path| path.is_file());
-        let program = found.ok_or_else(|| JailError::NoProgram(program.to_owned()))?;
+        let name = program.to_owned();
+        let program = found.ok_or_else(|| JailError::NoProgram(name.clone()))?;
         let mut jail = Self {
+            name,
             program: program.clone(),
             binds: Vec::new(),
             links: Vec::new(),
@@ -164,6 +168,7 @@ impl Jail {
                 let mut command = Command::new(&self.program);
                 let [stdin, stdout, stderr] = streams;
                 command.stdin(stdin).stdout(stdout).stderr(stderr);
+                command.arg0(&self.name);
                 change(&mut command);
                 command.env_clear().env("LC_ALL", "C").current_dir("/");
                 let _runtime = runtime.enter();

@@ -113,6 +113,10 @@ pub struct Limits {
     pub test_seconds: u64,
     /// Seconds for the removal of an app.
     pub teardown_seconds: u64,
+    /// MiB of the disk that an app may take: its volumes, what its containers write, their logs.
+    pub app_disk_mib: u64,
+    /// MiB: where less is free, an app that took most of what is gone is ended.
+    pub disk_floor_mib: u64,
 }
 
 impl Default for Limits {
@@ -124,6 +128,8 @@ impl Default for Limits {
             hook_seconds: 300,
             test_seconds: 300,
             teardown_seconds: 240,
+            app_disk_mib: 20 * 1024,
+            disk_floor_mib: 1024,
         }
     }
 }

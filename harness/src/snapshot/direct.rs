@@ -2,7 +2,8 @@
 //!
 //! Invariants: every look-up starts at the volume's open root and is one `openat2` below it, so that
 //! a link which changes meanwhile can't lead out; nothing but a regular file or a folder is ever
-//! opened, as opening a pipe waits and opening a device is an act; `tar` works in a jail.
+//! opened, as opening a pipe waits and opening a device is an act; whoever works on trees of files
+//! does it in a jail.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -24,6 +25,7 @@ use crate::jail::{Access, Jail};
 
 /// Where `tar` sees the volume.
 const INSIDE: &str = "/volume";
+const READ_AT_ONCE: usize = 1 << 20;
 
 pub(super) struct Direct {
     fd: OwnedFd,
@@ -67,12 +69,18 @@ impl Direct {
         Ok(content)
     }
 
-    pub(super) fn checksum(&self, path: &InnerPath) -> Result<String, Fault> {
+    /// Given up with the future: a file of holes may be larger than any disk.
+    pub(super) async fn checksum(&self, path: &InnerPath) -> Result<String, Fault> {
+        let mut file = self.file(path, OFlags::RDONLY)?;
         let mut hasher = blake3::Hasher::new();
-        hasher
-            .update_reader(self.file(path, OFlags::RDONLY)?)
-            .map_err(|error| infra(&error, path))?;
-        Ok(hasher.finalize().to_string())
+        let mut part = vec![0; READ_AT_ONCE];
+        loop {
+            match file.read(&mut part).map_err(|error| infra(&error, path))? {
+                0 => return Ok(hasher.finalize().to_string()),
+                read => hasher.update(&part[..read]),
+            };
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Written beside it, with the directory's owner, and renamed: a reader sees all or nothing.
@@ -153,26 +161,18 @@ impl Direct {
     }
 
     /// Removes all that is in the volume; the root stays.
-    pub(super) fn empty(&self) -> Result<(), Fault> {
-        // By the open root, whatever its path leads to by now.
-        let root = proc_path(&self.fd);
-        let empty = || {
-            for entry in std::fs::read_dir(&root)? {
-                let entry = entry?;
-                // Neither follows a link, whatever changes meanwhile.
-                let removed = if entry.file_type()?.is_dir() {
-                    std::fs::remove_dir_all(entry.path())
-                } else {
-                    std::fs::remove_file(entry.path())
-                };
-                match removed {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-            }
-            Ok(())
-        };
-        empty().map_err(|error: io::Error| Fault::infra(format!("could not be emptied: {error}")))
+    pub(super) async fn empty(&self) -> Result<(), Fault> {
+        let access = Access::ReadWrite;
+        let (code, said) = self
+            .jailed("find", access, |find| {
+                find.args([INSIDE, "-mindepth", "1", "-delete"]);
+            })
+            .await?;
+        if code == 0 {
+            return Ok(());
+        }
+        let said = said.lines().next().unwrap_or("it said nothing");
+        Err(Fault::infra(format!("could not be emptied: {said}")))
     }
 
     pub(super) async fn pack(
@@ -193,14 +193,31 @@ impl Direct {
         .await
     }
 
-    /// An app's archive and an app's folder, at the mercy of links: `tar` sees nothing but the
-    /// folder, and the archive as an open file.
     async fn tar(
         &self,
         options: &'static [&'static str],
         members: Vec<String>,
         access: Access,
         streams: impl FnOnce(&mut Command) + Send + 'static,
+    ) -> Result<(i64, String), Fault> {
+        self.jailed("tar", access, move |tar| {
+            // First, for it counts for what follows.
+            tar.arg(format!("--directory={INSIDE}"))
+                .args(options)
+                .arg("--")
+                .args(members);
+            streams(tar);
+        })
+        .await
+    }
+
+    /// Runs a program at the mercy of an app's links: it sees the volume, and no other folder. Exit
+    /// code, and what it said.
+    async fn jailed(
+        &self,
+        program: &str,
+        access: Access,
+        change: impl FnOnce(&mut Command) + Send + 'static,
     ) -> Result<(i64, String), Fault> {
         // What makes a file what it was: owner, mode, kind, a program's capabilities.
         let capabilities = CapabilitySet::CHOWN
@@ -209,24 +226,18 @@ impl Direct {
             | CapabilitySet::FSETID
             | CapabilitySet::MKNOD
             | CapabilitySet::SETFCAP;
-        let jailed = async {
-            let jail = Jail::of("tar")?.capabilities(capabilities);
+        let started = async {
+            let jail = Jail::of(program)?.capabilities(capabilities);
             let jail = jail.bind(self.fd.as_fd(), INSIDE, access)?;
             jail.start(move |command| {
-                command
-                    // First, for it counts for what follows.
-                    .arg(format!("--directory={INSIDE}"))
-                    .args(options)
-                    .arg("--")
-                    .args(members)
-                    .stderr(Stdio::piped());
-                streams(command);
+                command.stderr(Stdio::piped());
+                change(command);
             })
             .await
         };
-        let child = jailed.await.map_err(|error| Fault::infra(error.whole()))?;
+        let child = started.await.map_err(|error| Fault::infra(error.whole()))?;
         let output = child.wait_with_output().await;
-        let output = output.map_err(|error| Fault::infra(format!("`tar`: {error}")))?;
+        let output = output.map_err(|error| Fault::infra(format!("`{program}`: {error}")))?;
         let code = output.status.code().map_or(-1, i64::from);
         Ok((code, String::from_utf8_lossy(&output.stderr).into_owned()))
     }

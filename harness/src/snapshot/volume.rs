@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bollard::Docker;
 
-use super::by_container::{Container, Helper};
+use super::container::{Container, Helper};
 use super::direct::Direct;
 use super::path::InnerPath;
 use crate::fault::Fault;
@@ -38,11 +38,7 @@ impl Volumes {
     pub fn of_app(swarm: &Swarm, app: &AppDomain, image: &str) -> Self {
         Self::Docker {
             docker: swarm.docker().clone(),
-            helper: Helper {
-                image: image.to_owned(),
-                name_prefix: app.stack().object("cc-ci-helper"),
-                labels: [("cc-ci.app".to_owned(), app.to_string())].into(),
-            },
+            helper: Helper::of_app(app, image),
         }
     }
 
@@ -170,7 +166,7 @@ impl Volume {
     /// BLAKE3 of a file of any size, in hexadecimal.
     pub async fn checksum(&self, path: &InnerPath) -> Result<String, Fault> {
         let checksum = match &self.access {
-            Access::Direct(direct) => direct.checksum(path),
+            Access::Direct(direct) => direct.checksum(path).await,
             Access::Helper(helper) => helper.checksum(path).await,
         };
         checksum.map_err(|fault| self.named(fault))
@@ -214,6 +210,15 @@ impl Volume {
         Ok(names)
     }
 
+    /// What it takes of the disk, in bytes; through a helper container only.
+    pub async fn taken(&self) -> Result<u64, Fault> {
+        let taken = match &self.access {
+            Access::Direct(_) => Err(Fault::infra("is not asked by a helper container")),
+            Access::Helper(helper) => helper.taken().await,
+        };
+        taken.map_err(|fault| self.named(fault))
+    }
+
     /// Whether a symbolic link stands on the way to the path, itself included.
     pub(super) async fn is_reached_by_links(&self, path: &InnerPath) -> Result<bool, Fault> {
         let links = match &self.access {
@@ -234,7 +239,7 @@ impl Volume {
 
     pub(super) async fn empty(&self) -> Result<(), Fault> {
         let emptied = match &self.access {
-            Access::Direct(direct) => direct.empty(),
+            Access::Direct(direct) => direct.empty().await,
             Access::Helper(helper) => helper.empty().await,
         };
         emptied.map_err(|fault| self.named(fault))

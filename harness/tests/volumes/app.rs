@@ -1,4 +1,4 @@
-//! A hostile app: swaps a folder of its volume for a link, as fast as it can.
+//! A hostile app: swaps a folder for a link, as fast as it can.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,11 @@
 //! What must stay as it was: a folder outside the volume, down to owners, times and attributes.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// What no app may ever have.
+pub const SECRET: &[u8] = b"the host's secret";
 
 /// All there is to know of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,9 +13,18 @@ pub struct Fact {
     mode: u32,
     owner: (u32, u32),
     links: u64,
+    device: u64,
+    is_sparse: bool,
     changed: (i64, i64),
     attributes: Vec<u8>,
     content: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    /// Of the status too: what was written and set back shows.
+    OfStatus,
+    OfContent,
 }
 
 /// A folder with a file, a private one, a folder and a link in it, and what is known of each.
@@ -25,18 +37,18 @@ impl Witness {
     pub fn new(folder: PathBuf) -> Self {
         std::fs::create_dir_all(folder.join("deep/er")).unwrap();
         std::fs::write(folder.join("0"), "the host's own").unwrap();
-        std::fs::write(folder.join("private"), "the host's secret").unwrap();
+        std::fs::write(folder.join("private"), SECRET).unwrap();
         std::fs::write(folder.join("deep/er/file"), "deep").unwrap();
         std::os::unix::fs::symlink("private", folder.join("link")).unwrap();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(folder.join("private"), mode).unwrap();
-        let before = look(&folder);
+        let before = look(&folder, Times::OfStatus);
         Self { folder, before }
     }
 
     /// How many files are new, gone or other than they were.
     pub fn harm(&self) -> usize {
-        let now = look(&self.folder);
+        let now = look(&self.folder, Times::OfStatus);
         let other = self
             .before
             .iter()
@@ -46,7 +58,7 @@ impl Witness {
     }
 }
 
-fn look(folder: &Path) -> BTreeMap<PathBuf, Fact> {
+pub fn look(folder: &Path, times: Times) -> BTreeMap<PathBuf, Fact> {
     let mut facts = BTreeMap::new();
     let mut todo = vec![folder.to_owned()];
     while let Some(path) = todo.pop() {
@@ -60,7 +72,6 @@ fn look(folder: &Path) -> BTreeMap<PathBuf, Fact> {
                 .into_os_string()
                 .into_encoded_bytes()
         } else {
-            assert!(kind.is_dir() || kind.is_fifo(), "{}", path.display());
             Vec::new()
         };
         let mut attributes = vec![0; 4096];
@@ -70,8 +81,12 @@ fn look(folder: &Path) -> BTreeMap<PathBuf, Fact> {
             mode: stat.mode(),
             owner: (stat.uid(), stat.gid()),
             links: stat.nlink(),
-            // Of the status too: what was written and set back shows.
-            changed: (stat.ctime(), stat.ctime_nsec()),
+            device: stat.rdev(),
+            is_sparse: stat.blocks() * 512 < stat.len() / 2,
+            changed: match times {
+                Times::OfStatus => (stat.ctime(), stat.ctime_nsec()),
+                Times::OfContent => (stat.mtime(), stat.mtime_nsec()),
+            },
             attributes,
             content,
         };
