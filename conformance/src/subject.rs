@@ -149,7 +149,7 @@ impl<'a> Subject<'a> {
             )?;
             return Ok(Box::new(engine));
         }
-        let volumes = Volumes::of_app(&swarm, domain, &self.site.edge_image, dir);
+        let volumes = Volumes::of_app(&swarm, domain, &self.site.edge_image);
         let snapshots = Snapshots::open(&dir.join("snapshots"), volumes)?;
         let engine = StackEngine::new(
             swarm,

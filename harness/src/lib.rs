@@ -9,6 +9,7 @@ pub mod engine;
 pub mod evidence;
 pub mod fault;
 pub mod http;
+pub mod jail;
 pub mod point;
 mod printed;
 pub mod recipe;

@@ -73,7 +73,6 @@ impl Setup {
             image: image(&docker).await,
             name_prefix: format!("{name}-"),
             labels: BTreeMap::from([(LABEL.to_owned(), name.clone())]),
-            exchange: directory.path().to_owned(),
         };
         Self {
             by,

@@ -1,7 +1,7 @@
 //! The keeper: owns the live app from its first object to its verified removal.
 //!
 //! It knows that the run is over when it is asked to finish, when the runner's process has ended,
-//! when somebody asks for a stop, or when the session's deadline passes. Whichever comes first: it
+//! when somebody asks for a stop, when the session's deadline passes, or when its app fills the disk. Whichever comes first: it
 //! tears down, looks for residue, writes the record, and exits.
 
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -18,6 +18,7 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
+use super::disk;
 use super::journal::{Caught, Journal, say_in_the_log};
 use super::lifetime::{ProcessId, close_inherited};
 use super::over::{End, LOOK_FOR_CANCEL, gone_during_teardown, over};
@@ -28,7 +29,7 @@ use super::run::Run;
 use super::server::{Shared, Work, serve};
 use crate::fault::Fault;
 use crate::point::{self, Point};
-use crate::site::{self, EngineKind, Site};
+use crate::site::{self, EngineKind, Limits, Site};
 use crate::suite::{Generic, Suite};
 
 /// How long a change of Docker's that was begun may hold up the end of a run.
@@ -121,6 +122,11 @@ async fn session<G: Generic>(
     let deadline = site
         .as_ref()
         .map_or(Duration::from_secs(600), |site| site.limits.session());
+    let disk = disk::Rule::of(
+        &site
+            .as_ref()
+            .map_or_else(|_| Limits::default(), |site| site.limits.clone()),
+    );
     let mut run = Run::new(
         suite,
         request.clone(),
@@ -128,7 +134,7 @@ async fn session<G: Generic>(
         site,
         Rc::clone(&shared),
     );
-    let mut over = std::pin::pin!(over(&request, paths, &shared, started + deadline));
+    let mut over = std::pin::pin!(over(&request, paths, &shared, started + deadline, disk));
     let mut finisher = None;
     let end = loop {
         tokio::select! {

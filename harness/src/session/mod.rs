@@ -11,6 +11,8 @@
 
 pub mod client;
 pub mod deployment;
+#[doc(hidden)]
+pub mod disk;
 pub mod hooks;
 pub mod janitor;
 mod journal;

@@ -7,6 +7,7 @@ use results::event::EventKind;
 use results::{Cause, Outcome};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::disk;
 use super::paths::Paths;
 use super::request::Request;
 use super::server::Shared;
@@ -28,6 +29,8 @@ pub enum End {
     /// The runner's process has ended.
     RunnerGone,
     Deadline,
+    /// Its app fills the disk: what takes how much.
+    Filled(String),
 }
 
 impl End {
@@ -44,6 +47,7 @@ impl End {
         match self {
             Self::Cancelled(by) => Outcome::unverified(Cause::Error, format!("cancelled: {by}")),
             Self::Deadline => Outcome::error(passed(deadline)),
+            Self::Filled(reason) => Outcome::error(reason.as_str()),
             Self::Asked | Self::RunnerGone => Outcome::error("the session ended before it did"),
         }
     }
@@ -55,6 +59,9 @@ impl End {
                 .emit(EventKind::CancelRequested { by: by.clone() }),
             Self::Deadline => shared.journal.emit(EventKind::SessionLost {
                 reason: passed(deadline),
+            }),
+            Self::Filled(reason) => shared.journal.emit(EventKind::SessionLost {
+                reason: reason.clone(),
             }),
             Self::RunnerGone if request.complete => {
                 shared.journal.emit(EventKind::CancelRequested {
@@ -78,7 +85,13 @@ pub fn gone_during_teardown(request: &Request) -> Option<End> {
 }
 
 /// Returns when the run is over for a reason from outside.
-pub async fn over(request: &Request, paths: &Paths, shared: &Shared, deadline: Instant) -> End {
+pub async fn over(
+    request: &Request,
+    paths: &Paths,
+    shared: &Shared,
+    deadline: Instant,
+    disk: disk::Rule,
+) -> End {
     let cancel = async {
         let mut look = tokio::time::interval(LOOK_FOR_CANCEL);
         let mut seen = false;
@@ -106,6 +119,7 @@ pub async fn over(request: &Request, paths: &Paths, shared: &Shared, deadline: I
         end = cancel => end,
         end = runner => end,
         end = asked_by_signal() => end,
+        reason = disk::filled(disk, shared) => End::Filled(reason),
         () = tokio::time::sleep_until(deadline.into()) => End::Deadline,
     }
 }

@@ -123,6 +123,10 @@ pub struct Limits {
     pub task_processes: u64,
     /// Tasks of an app together.
     pub app_tasks: u64,
+    /// MiB of the disk that an app may take: its volumes, what its containers write, their logs.
+    pub app_disk_mib: u64,
+    /// MiB: where less is free, an app that took most of what is gone is ended.
+    pub disk_floor_mib: u64,
 }
 
 impl Default for Limits {
@@ -137,6 +141,8 @@ impl Default for Limits {
             task_memory_mib: 0,
             task_processes: 4096,
             app_tasks: 64,
+            app_disk_mib: 20 * 1024,
+            disk_floor_mib: 1024,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! One volume as one tar: written and extracted by GNU `tar`, read here for its checksum and for
 //! what it holds.
 //!
-//! The archive is read while it grows: `tar` writes the file itself, and the reader comes behind it
-//! out of the page cache, on another core.
+//! The archive is read while it grows: `tar` writes the file itself, where it can, and the reader
+//! comes behind it out of the page cache, on another core.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -14,7 +14,7 @@ use std::time::Duration;
 pub const MARKER_PREFIX: &str = ".cc-ci-marker-";
 
 /// Keeps holes, owners, modes, hard links, extended attributes and ACLs.
-pub(super) const CREATE: [&str; 9] = [
+pub(super) const CREATE: [&str; 10] = [
     "--create",
     "--format=posix",
     "--sparse",
@@ -23,11 +23,13 @@ pub(super) const CREATE: [&str; 9] = [
     "--xattrs-include=*",
     "--acls",
     "--blocking-factor=512",
-    "--files-from=/dev/null",
+    // Of nothing: without a member, `tar` would refuse.
+    "--files-from=-",
+    "--file=-",
 ];
 
 /// Replaces what is there, follows no link at a member's place, removes nothing else.
-pub(super) const EXTRACT: [&str; 8] = [
+pub(super) const EXTRACT: [&str; 9] = [
     "--extract",
     "--numeric-owner",
     "--same-owner",
@@ -36,6 +38,7 @@ pub(super) const EXTRACT: [&str; 8] = [
     "--xattrs-include=*",
     "--acls",
     "--blocking-factor=512",
+    "--file=-",
 ];
 
 /// How often the reader looks again when it has caught up with `tar`.

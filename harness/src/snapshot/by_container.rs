@@ -1,51 +1,25 @@
 //! A volume's files through a container that mounts it, where the host's file system can't be
 //! read: as an ordinary user, or with a volume that is no plain directory of this host.
 //!
-//! The container has no network. It is named and labelled by the caller, so that a janitor finds
-//! it; without one it ends by itself.
+//! Archives go through the engine's stream, as the container has no folder of the host.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::Write as _;
 
-use bollard::Docker;
-use bollard::container::LogOutput;
-use bollard::exec::StartExecResults;
-use bollard::models::{
-    ContainerCreateBody, ExecConfig, HostConfig, Mount, MountType, MountVolumeOptions,
-};
-use bollard::query_parameters::{
-    CreateContainerOptions, RemoveContainerOptions, StartContainerOptions,
-};
-use futures_util::StreamExt;
-use tokio::io::AsyncWriteExt;
-
+use super::archive::{CREATE, EXTRACT};
+use super::container::{Container, ExecOutput, VOLUME};
 use super::path::InnerPath;
-use super::volume::{Kind, escapes, missing};
+use super::volume::{Kind, escapes, missing, several_names};
 use crate::fault::Fault;
-
-/// How a helper container is made.
-#[derive(Debug, Clone)]
-pub struct Helper {
-    /// An image that is present, with `sh`, GNU `tar` and coreutils.
-    pub image: String,
-    /// Start of the container's name; a random end is added.
-    pub name_prefix: String,
-    pub labels: BTreeMap<String, String>,
-    /// A directory of this host that is bound into the container: snapshots are written below it.
-    pub exchange: PathBuf,
-}
-
-const VOLUME: &str = "/cc-ci-volume";
-const EXCHANGE: &str = "/cc-ci-exchange";
-/// A helper that nobody removes ends after this time.
-const LIFE_SECONDS: &str = "7200";
 
 /// Exit codes of the scripts below.
 const MISSING: i64 = 40;
 const OUTSIDE: i64 = 41;
+const SEVERAL_NAMES: i64 = 42;
 
 /// Resolves `$1` inside the volume into `$p`. A link that changes afterwards leads at most to a
-/// file of the helper's own image.
+/// file of the helper's own image, and a pipe that comes to a file's place is opened and not waited
+/// for (`nonblock`).
 const RESOLVE: &str = r#"
 set -u
 v=/cc-ci-volume
@@ -53,123 +27,35 @@ p=$(readlink -f -- "$v/$1") || exit 40
 case "$p/" in "$v"/*) ;; *) exit 41 ;; esac
 "#;
 
-pub(super) struct Container {
-    docker: Docker,
-    id: String,
-    exchange: PathBuf,
-}
-
-pub(super) struct ExecOutput {
-    pub(super) code: i64,
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: Vec<u8>,
-}
-
 impl Container {
-    pub(super) async fn start(
-        docker: &Docker,
-        volume: &str,
-        helper: &Helper,
-    ) -> Result<Self, Fault> {
-        let exchange = std::path::absolute(&helper.exchange)
-            .map_err(|error| Fault::infra(format!("{}: {error}", helper.exchange.display())))?;
-        let mounts = vec![
-            Mount {
-                typ: Some(MountType::VOLUME),
-                source: Some(volume.to_owned()),
-                target: Some(VOLUME.to_owned()),
-                volume_options: Some(MountVolumeOptions {
-                    no_copy: Some(true),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            },
-            Mount {
-                typ: Some(MountType::BIND),
-                source: Some(exchange.display().to_string()),
-                target: Some(EXCHANGE.to_owned()),
-                ..Default::default()
-            },
-        ];
-        let body = ContainerCreateBody {
-            image: Some(helper.image.clone()),
-            user: Some("0:0".to_owned()),
-            entrypoint: Some(vec!["sleep".to_owned()]),
-            cmd: Some(vec![LIFE_SECONDS.to_owned()]),
-            labels: Some(helper.labels.clone().into_iter().collect::<HashMap<_, _>>()),
-            host_config: Some(HostConfig {
-                mounts: Some(mounts),
-                network_mode: Some("none".to_owned()),
-                auto_remove: Some(true),
-                init: Some(true),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        let name = format!("{}{:016x}", helper.name_prefix, rand::random::<u64>());
-        let options = CreateContainerOptions {
-            name: Some(name.clone()),
-            ..Default::default()
-        };
-        let what = |error: bollard::errors::Error| {
-            Fault::infra(format!(
-                "helper container {name} for volume {volume} (image {}): {error}",
-                helper.image
-            ))
-        };
-        docker
-            .create_container(Some(options), body)
-            .await
-            .map_err(what)?;
-        let container = Self {
-            docker: docker.clone(),
-            id: name.clone(),
-            exchange,
-        };
-        if let Err(error) = docker
-            .start_container(&name, None::<StartContainerOptions>)
-            .await
-        {
-            container.close().await?;
-            return Err(what(error));
-        }
-        Ok(container)
+    pub(super) async fn pack(
+        &self,
+        members: &[String],
+        mut archive: File,
+    ) -> Result<(i64, String), Fault> {
+        let mut written = Ok(());
+        let command = tar(&["tar"], &CREATE, members);
+        let output = self
+            .exec(command, None::<&[u8]>, |bytes| {
+                if written.is_ok() {
+                    written = archive.write_all(bytes);
+                }
+            })
+            .await?;
+        written.map_err(|error| Fault::infra(format!("the archive: {error}")))?;
+        Ok(output.said())
     }
 
-    pub(super) async fn close(self) -> Result<(), Fault> {
-        let options = RemoveContainerOptions {
-            force: true,
-            ..Default::default()
-        };
-        match self.docker.remove_container(&self.id, Some(options)).await {
-            // Not there, or being removed already: what was wanted.
-            Ok(())
-            | Err(bollard::errors::Error::DockerResponseServerError {
-                status_code: 404 | 409,
-                ..
-            }) => Ok(()),
-            Err(error) => Err(Fault::infra(format!(
-                "could not remove the helper container {}: {error}",
-                self.id
-            ))),
-        }
-    }
-
-    pub(super) fn root(&self) -> &Path {
-        Path::new(VOLUME)
-    }
-
-    /// Where the container sees a file of the exchange directory.
-    pub(super) fn exchanged(&self, file: &Path) -> Result<PathBuf, Fault> {
-        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        match file.strip_prefix(&self.exchange) {
-            Ok(inner) => Ok(Path::new(EXCHANGE).join(inner)),
-            Err(_) => Err(Fault::infra(format!(
-                "{} does not lie below {}, which the helper container sees",
-                file.display(),
-                self.exchange.display()
-            ))),
-        }
+    pub(super) async fn unpack(&self, archive: File) -> Result<(i64, String), Fault> {
+        let bytes = archive.metadata().map(|stat| stat.len());
+        let bytes = bytes.map_err(|error| Fault::infra(format!("the archive: {error}")))?;
+        // The engine does not always say where a stream ends.
+        let script = r#"n=$1; shift; head -c "$n" | tar "$@""#;
+        let length = bytes.to_string();
+        let command = tar(&["sh", "-c", script, "sh", &length], &EXTRACT, &[]);
+        let archive = tokio::fs::File::from_std(archive);
+        let output = self.exec(command, Some(archive), |_| {}).await?;
+        Ok(output.said())
     }
 
     pub(super) async fn kind(&self, path: &InnerPath) -> Result<Kind, Fault> {
@@ -202,7 +88,9 @@ done"#;
     }
 
     pub(super) async fn read(&self, path: &InnerPath, limit: u64) -> Result<Vec<u8>, Fault> {
-        let script = r#"[ -f "$p" ] || exit 40; head -c "$2" -- "$p""#;
+        let script = r#"
+[ -f "$p" ] || exit 40
+dd if="$p" bs=64k iflag=nonblock status=none | head -c "$2""#;
         self.script(script, path, &[&limit.to_string()], None)
             .await?
             .ok_or_else(|| missing(path))
@@ -210,10 +98,12 @@ done"#;
 
     pub(super) async fn checksum(&self, path: &InnerPath) -> Result<String, Fault> {
         let mut hasher = blake3::Hasher::new();
-        let script = r#"[ -f "$p" ] || exit 40; cat -- "$p""#;
+        let script = r#"
+[ -f "$p" ] || exit 40
+dd if="$p" bs=64k iflag=nonblock status=none"#;
         let command = shell(script, path, &[]);
         let output = self
-            .exec(command, None, |bytes| {
+            .exec(command, None::<&[u8]>, |bytes| {
                 hasher.update(bytes);
             })
             .await?;
@@ -240,7 +130,10 @@ head -c "$3" > "$t" && chmod 0644 "$t" && chown "$(stat -c %u:%g -- "$p")" "$t" 
     }
 
     pub(super) async fn append(&self, path: &InnerPath, content: &[u8]) -> Result<(), Fault> {
-        let script = r#"[ -f "$p" ] || exit 40; head -c "$2" >> "$p""#;
+        let script = r#"
+[ -f "$p" ] || exit 40
+[ "$(stat -c %h -- "$p")" = 1 ] || exit 42
+head -c "$2" | dd of="$p" oflag=append,nonblock conv=notrunc status=none"#;
         self.script(script, path, &[&content.len().to_string()], Some(content))
             .await?
             .map(drop)
@@ -260,13 +153,34 @@ head -c "$3" > "$t" && chmod 0644 "$t" && chown "$(stat -c %u:%g -- "$p")" "$t" 
         Ok(gone.is_some())
     }
 
-    pub(super) async fn list(&self, path: &InnerPath) -> Result<Vec<String>, Fault> {
+    /// Whether anything is there, a link that leads nowhere included.
+    pub(super) async fn is_there(&self, path: &InnerPath) -> Result<bool, Fault> {
+        let Some((parent, name)) = path.split() else {
+            return Ok(true);
+        };
+        let script = r#"[ -e "$p/$2" ] || [ -L "$p/$2" ] || exit 40"#;
+        let there = self.script(script, &parent, &[name], None).await?;
+        Ok(there.is_some())
+    }
+
+    /// The first `limit` names by their order, however many there are.
+    pub(super) async fn list(&self, path: &InnerPath, limit: usize) -> Result<Vec<String>, Fault> {
+        let script = r#"[ -d "$p" ] || exit 40; ls -A -- "$p" | head -n "$2""#;
         let names = self
-            .script(r#"[ -d "$p" ] || exit 40; ls -A -- "$p""#, path, &[], None)
+            .script(script, path, &[&limit.to_string()], None)
             .await?
             .ok_or_else(|| missing(path))?;
         let names = String::from_utf8_lossy(&names);
         Ok(names.lines().map(str::to_owned).collect())
+    }
+
+    pub(super) async fn taken(&self) -> Result<u64, Fault> {
+        let command = ["du", "--summarize", "--block-size=1", "--", VOLUME];
+        let output = self.run(command.map(str::to_owned).to_vec(), None).await?;
+        // A file that vanished meanwhile makes it end with 1, and the sum is there all the same.
+        let sum = String::from_utf8_lossy(&output.stdout);
+        let sum = sum.split('\t').next().unwrap_or_default().parse();
+        sum.map_err(|_| Fault::infra(format!("`du` said: {}", output.said().1.trim())))
     }
 
     pub(super) async fn empty(&self) -> Result<(), Fault> {
@@ -277,19 +191,6 @@ head -c "$3" > "$t" && chmod 0644 "$t" && chown "$(stat -c %u:%g -- "$p")" "$t" 
     }
 
     /// Runs a command in the container; its standard output is collected.
-    pub(super) async fn run(
-        &self,
-        command: Vec<String>,
-        input: Option<&[u8]>,
-    ) -> Result<ExecOutput, Fault> {
-        let mut stdout = Vec::new();
-        let output = self
-            .exec(command, input, |bytes| stdout.extend_from_slice(bytes))
-            .await?;
-        Ok(ExecOutput { stdout, ..output })
-    }
-
-    /// Runs a script with `$p` resolved; none: there is no such path.
     async fn script(
         &self,
         script: &str,
@@ -300,77 +201,16 @@ head -c "$3" > "$t" && chmod 0644 "$t" && chown "$(stat -c %u:%g -- "$p")" "$t" 
         let output = self.run(shell(script, path, arguments), input).await?;
         checked(output, path)
     }
+}
 
-    async fn exec(
-        &self,
-        command: Vec<String>,
-        input: Option<&[u8]>,
-        mut stdout: impl FnMut(&[u8]),
-    ) -> Result<ExecOutput, Fault> {
-        let what = |error: bollard::errors::Error| {
-            Fault::infra(format!(
-                "a command in the helper container {}: {error}",
-                self.id
-            ))
-        };
-        let config = ExecConfig {
-            attach_stdin: Some(input.is_some()),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            env: Some(vec!["LC_ALL=C".to_owned()]),
-            cmd: Some(command),
-            ..Default::default()
-        };
-        let exec = self
-            .docker
-            .create_exec(&self.id, config)
-            .await
-            .map_err(what)?;
-        let started = self.docker.start_exec(&exec.id, None).await.map_err(what)?;
-        let StartExecResults::Attached {
-            mut output,
-            input: mut stdin,
-        } = started
-        else {
-            return Err(Fault::infra(
-                "the engine did not attach to a command in a helper",
-            ));
-        };
-        let mut stderr = Vec::new();
-        let write = async {
-            if let Some(bytes) = input {
-                stdin.write_all(bytes).await?;
-                stdin.flush().await?;
-            }
-            Ok::<_, std::io::Error>(())
-        };
-        let read = async {
-            while let Some(part) = output.next().await {
-                match part.map_err(what)? {
-                    LogOutput::StdErr { message } => stderr.extend_from_slice(&message),
-                    LogOutput::StdOut { message } | LogOutput::Console { message } => {
-                        stdout(&message);
-                    }
-                    LogOutput::StdIn { .. } => {}
-                }
-            }
-            Ok::<_, Fault>(())
-        };
-        let (written, read) = tokio::join!(write, read);
-        read?;
-        let state = self.docker.inspect_exec(&exec.id).await.map_err(what)?;
-        let code = state.exit_code.unwrap_or(-1);
-        if let (Err(error), 0) = (written, code) {
-            return Err(Fault::infra(format!(
-                "input for a helper container: {error}"
-            )));
-        }
-        Ok(ExecOutput {
-            code,
-            stdout: Vec::new(),
-            stderr,
-        })
-    }
+/// A command that ends in `tar`'s words, or in what hands them to it.
+fn tar(before: &[&str], options: &[&str], members: &[String]) -> Vec<String> {
+    // First, for it counts for what follows.
+    let directory = format!("--directory={VOLUME}");
+    let before = before.iter().copied().chain([directory.as_str()]);
+    let words = before.chain(options.iter().copied()).chain(["--"]);
+    let words = words.map(str::to_owned);
+    words.chain(members.iter().cloned()).collect()
 }
 
 fn shell(script: &str, path: &InnerPath, arguments: &[&str]) -> Vec<String> {
@@ -387,6 +227,7 @@ fn checked(output: ExecOutput, path: &InnerPath) -> Result<Option<Vec<u8>>, Faul
         0 => Ok(Some(output.stdout)),
         MISSING => Ok(None),
         OUTSIDE => Err(escapes(path)),
+        SEVERAL_NAMES => Err(several_names(path)),
         code => Err(Fault::infra(format!(
             "`{path}` in a helper container: exit {code}: {}",
             String::from_utf8_lossy(&output.stderr).trim()

@@ -1,22 +1,33 @@
-//! A volume's files through the host's file system.
+//! A volume's files through the host's file system, while an app changes them.
 //!
-//! Every look-up is one `openat2` below the volume's root, so that a link which changes meanwhile
-//! can't lead out of it.
+//! Invariants: every look-up starts at the volume's open root and is one `openat2` below it, so that
+//! a link which changes meanwhile can't lead out; nothing but a regular file or a folder is ever
+//! opened, as opening a pipe waits and opening a device is an act; whoever works on trees of files
+//! does it in a jail.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid};
 use rustix::io::Errno;
+use rustix::thread::CapabilitySet;
+use tokio::process::Command;
 
+use super::archive::{CREATE, EXTRACT};
 use super::path::InnerPath;
-use super::volume::{Kind, escapes, missing};
+use super::volume::{Kind, escapes, missing, several_names};
 use crate::fault::Fault;
+use crate::jail::{Access, Jail};
+
+/// Where `tar` sees the volume.
+const INSIDE: &str = "/volume";
+const READ_AT_ONCE: usize = 1 << 20;
 
 pub(super) struct Direct {
-    root: PathBuf,
     fd: OwnedFd,
 }
 
@@ -24,13 +35,8 @@ impl Direct {
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         Ok(Self {
-            root: root.to_owned(),
             fd: rustix::fs::open(root, flags, Mode::empty())?,
         })
-    }
-
-    pub(super) fn root(&self) -> &Path {
-        &self.root
     }
 
     pub(super) fn kind(&self, path: &InnerPath) -> Result<Kind, Fault> {
@@ -39,7 +45,7 @@ impl Direct {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Kind::Missing),
             Err(errno) => return Err(fault(errno, path)),
         };
-        Ok(match self.file_type(&fd, path)? {
+        Ok(match file_type(&stat(&fd, path)?) {
             FileType::Directory => Kind::Directory,
             FileType::RegularFile => Kind::File,
             _ => Kind::Other,
@@ -56,19 +62,25 @@ impl Direct {
 
     pub(super) fn read(&self, path: &InnerPath, limit: u64) -> Result<Vec<u8>, Fault> {
         let mut content = Vec::new();
-        self.file(path)?
+        self.file(path, OFlags::RDONLY)?
             .take(limit)
             .read_to_end(&mut content)
             .map_err(|error| infra(&error, path))?;
         Ok(content)
     }
 
-    pub(super) fn checksum(&self, path: &InnerPath) -> Result<String, Fault> {
+    /// Given up with the future: a file of holes may be larger than any disk.
+    pub(super) async fn checksum(&self, path: &InnerPath) -> Result<String, Fault> {
+        let mut file = self.file(path, OFlags::RDONLY)?;
         let mut hasher = blake3::Hasher::new();
-        hasher
-            .update_reader(self.file(path)?)
-            .map_err(|error| infra(&error, path))?;
-        Ok(hasher.finalize().to_string())
+        let mut part = vec![0; READ_AT_ONCE];
+        loop {
+            match file.read(&mut part).map_err(|error| infra(&error, path))? {
+                0 => return Ok(hasher.finalize().to_string()),
+                read => hasher.update(&part[..read]),
+            };
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Written beside it, with the directory's owner, and renamed: a reader sees all or nothing.
@@ -97,13 +109,13 @@ impl Direct {
         })
     }
 
+    /// In place: a file of several names is left alone, as it may be more than it seems.
     pub(super) fn append(&self, path: &InnerPath, content: &[u8]) -> Result<(), Fault> {
-        let fd = self
-            .open_at(path, OFlags::WRONLY | OFlags::APPEND, ResolveFlags::empty())
-            .map_err(|errno| fault(errno, path))?;
-        File::from(fd)
-            .write_all(content)
-            .map_err(|error| infra(&error, path))
+        let mut file = self.file(path, OFlags::WRONLY | OFlags::APPEND)?;
+        if stat(&file, path)?.st_nlink > 1 {
+            return Err(several_names(path));
+        }
+        file.write_all(content).map_err(|error| infra(&error, path))
     }
 
     pub(super) fn remove(&self, path: &InnerPath) -> Result<bool, Fault> {
@@ -118,32 +130,116 @@ impl Direct {
         }
     }
 
-    pub(super) fn list(&self, path: &InnerPath) -> Result<Vec<String>, Fault> {
+    /// Whether anything is there, a link that leads nowhere included.
+    pub(super) fn is_there(&self, path: &InnerPath) -> Result<bool, Fault> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        match self.open_at(path, flags, ResolveFlags::empty()) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+            Err(errno) => Err(fault(errno, path)),
+        }
+    }
+
+    /// The first `limit` names by their order, however many there are.
+    pub(super) fn list(&self, path: &InnerPath, limit: usize) -> Result<Vec<String>, Fault> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let names = self
-            .open_at(path, flags, ResolveFlags::empty())
-            .and_then(rustix::fs::Dir::new)
-            .and_then(|entries| {
-                entries
-                    .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-                    .filter(|name| !matches!(name.as_deref(), Ok("." | "..")))
-                    .collect::<rustix::io::Result<Vec<_>>>()
-            });
-        names.map_err(|errno| fault(errno, path))
+        let first = || {
+            let mut first = BTreeSet::new();
+            let folder = self.open_at(path, flags, ResolveFlags::empty())?;
+            for entry in rustix::fs::Dir::new(folder)? {
+                let name = entry?.file_name().to_string_lossy().into_owned();
+                if name != "." && name != ".." {
+                    first.insert(name);
+                }
+                if first.len() > limit {
+                    first.pop_last();
+                }
+            }
+            Ok(first.into_iter().collect())
+        };
+        first().map_err(|errno| fault(errno, path))
     }
 
     /// Removes all that is in the volume; the root stays.
-    pub(super) fn empty(&self) -> io::Result<()> {
-        for entry in std::fs::read_dir(&self.root)? {
-            let entry = entry?;
-            // Never follows a link, whatever changes meanwhile.
-            if entry.file_type()?.is_dir() {
-                std::fs::remove_dir_all(entry.path())?;
-            } else {
-                std::fs::remove_file(entry.path())?;
-            }
+    pub(super) async fn empty(&self) -> Result<(), Fault> {
+        let access = Access::ReadWrite;
+        let (code, said) = self
+            .jailed("find", access, |find| {
+                find.args([INSIDE, "-mindepth", "1", "-delete"]);
+            })
+            .await?;
+        if code == 0 {
+            return Ok(());
         }
-        Ok(())
+        let said = said.lines().next().unwrap_or("it said nothing");
+        Err(Fault::infra(format!("could not be emptied: {said}")))
+    }
+
+    pub(super) async fn pack(
+        &self,
+        members: &[String],
+        archive: File,
+    ) -> Result<(i64, String), Fault> {
+        self.tar(&CREATE, members.to_vec(), Access::ReadOnly, |tar| {
+            tar.stdout(archive);
+        })
+        .await
+    }
+
+    pub(super) async fn unpack(&self, archive: File) -> Result<(i64, String), Fault> {
+        self.tar(&EXTRACT, Vec::new(), Access::ReadWrite, |tar| {
+            tar.stdin(archive);
+        })
+        .await
+    }
+
+    async fn tar(
+        &self,
+        options: &'static [&'static str],
+        members: Vec<String>,
+        access: Access,
+        streams: impl FnOnce(&mut Command) + Send + 'static,
+    ) -> Result<(i64, String), Fault> {
+        self.jailed("tar", access, move |tar| {
+            // First, for it counts for what follows.
+            tar.arg(format!("--directory={INSIDE}"))
+                .args(options)
+                .arg("--")
+                .args(members);
+            streams(tar);
+        })
+        .await
+    }
+
+    /// Runs a program at the mercy of an app's links: it sees the volume, and no other folder. Exit
+    /// code, and what it said.
+    async fn jailed(
+        &self,
+        program: &str,
+        access: Access,
+        change: impl FnOnce(&mut Command) + Send + 'static,
+    ) -> Result<(i64, String), Fault> {
+        // What makes a file what it was: owner, mode, kind, a program's capabilities.
+        let capabilities = CapabilitySet::CHOWN
+            | CapabilitySet::DAC_OVERRIDE
+            | CapabilitySet::FOWNER
+            | CapabilitySet::FSETID
+            | CapabilitySet::MKNOD
+            | CapabilitySet::SETFCAP;
+        let started = async {
+            let jail = Jail::of(program)?.capabilities(capabilities);
+            let jail = jail.bind(self.fd.as_fd(), INSIDE, access)?;
+            jail.start(move |command| {
+                command.stderr(Stdio::piped());
+                change(command);
+            })
+            .await
+        };
+        let child = started.await.map_err(|error| Fault::infra(error.whole()))?;
+        let output = child.wait_with_output().await;
+        let output = output.map_err(|error| Fault::infra(format!("`{program}`: {error}")))?;
+        let code = output.status.code().map_or(-1, i64::from);
+        Ok((code, String::from_utf8_lossy(&output.stderr).into_owned()))
     }
 
     fn open_at(
@@ -157,7 +253,7 @@ impl Direct {
             path.as_path(),
             flags | OFlags::CLOEXEC,
             Mode::empty(),
-            resolve | ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
+            resolve | ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV,
         )
     }
 
@@ -172,25 +268,34 @@ impl Direct {
         Ok((directory, name))
     }
 
-    /// Opens a regular file; anything else (a pipe would block) is refused.
-    fn file(&self, path: &InnerPath) -> Result<File, Fault> {
-        let fd = self
-            .open_at(
-                path,
-                OFlags::RDONLY | OFlags::NONBLOCK,
-                ResolveFlags::empty(),
-            )
+    /// Opens a regular file. What it is, is looked at before it is opened.
+    fn file(&self, path: &InnerPath, flags: OFlags) -> Result<File, Fault> {
+        let seen = self
+            .open_at(path, OFlags::PATH, ResolveFlags::empty())
             .map_err(|errno| fault(errno, path))?;
-        match self.file_type(&fd, path)? {
-            FileType::RegularFile => Ok(File::from(fd)),
-            _ => Err(Fault::recipe(format!("`{path}` is no regular file"))),
+        if file_type(&stat(&seen, path)?) != FileType::RegularFile {
+            return Err(Fault::recipe(format!("`{path}` is no regular file")));
         }
+        // The very file that was looked at, whatever its path leads to by now.
+        let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(proc_path(&seen), flags, Mode::empty());
+        opened
+            .map(File::from)
+            .map_err(|errno| infra(&errno.into(), path))
     }
+}
 
-    fn file_type(&self, fd: &OwnedFd, path: &InnerPath) -> Result<FileType, Fault> {
-        let stat = rustix::fs::fstat(fd).map_err(|errno| fault(errno, path))?;
-        Ok(FileType::from_raw_mode(stat.st_mode))
-    }
+/// What the kernel has for an open file, of any kind.
+fn proc_path(fd: &OwnedFd) -> PathBuf {
+    format!("/proc/self/fd/{}", fd.as_raw_fd()).into()
+}
+
+fn stat(fd: impl AsFd, path: &InnerPath) -> Result<Stat, Fault> {
+    rustix::fs::fstat(fd).map_err(|errno| fault(errno, path))
+}
+
+fn file_type(stat: &Stat) -> FileType {
+    FileType::from_raw_mode(stat.st_mode)
 }
 
 fn fault(errno: Errno, path: &InnerPath) -> Fault {

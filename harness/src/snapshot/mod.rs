@@ -8,6 +8,7 @@
 
 mod archive;
 mod by_container;
+mod container;
 mod direct;
 mod meta;
 mod path;
@@ -15,7 +16,7 @@ mod store;
 mod volume;
 
 pub use archive::MARKER_PREFIX;
-pub use by_container::Helper;
+pub use container::Helper;
 pub use meta::{ArchivedPath, ArchivedVolume, NoSnapshotId, Snapshot, SnapshotId};
 pub use path::{InnerPath, InnerPathError};
 pub use store::{Restore, Selection, Store};

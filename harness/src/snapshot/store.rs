@@ -190,7 +190,7 @@ async fn take(
             members.push(path.as_path().display().to_string());
         }
     }
-    std::fs::File::create_new(archive).map_err(|error| at(archive, &error))?;
+    let file = std::fs::File::create_new(archive).map_err(|error| at(archive, &error))?;
     let (end, ended) = std::sync::mpsc::channel();
     let scanned = {
         let (archive, mut tally) = (archive.to_owned(), Tally::new(&paths));
@@ -201,7 +201,7 @@ async fn take(
     };
     let (made, scanned) = tokio::join!(
         async {
-            let made = volume.tar(&archive::CREATE, archive, &members).await;
+            let made = volume.pack(&members, file).await;
             drop(end);
             made
         },
@@ -236,7 +236,8 @@ async fn put_back(
         volume.empty().await?;
     }
     parse(volume, &paths).await?;
-    let (code, said) = volume.tar(&archive::EXTRACT, archive, &[]).await?;
+    let file = std::fs::File::open(archive).map_err(|error| at(archive, &error))?;
+    let (code, said) = volume.unpack(file).await?;
     if code == 0 {
         Ok(())
     } else {

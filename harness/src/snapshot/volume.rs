@@ -1,14 +1,15 @@
 //! Access to the files of a volume, without a shell in the app's image.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use bollard::Docker;
 
-use super::by_container::{Container, Helper};
+use super::container::{Container, Helper};
 use super::direct::Direct;
 use super::path::InnerPath;
 use crate::fault::Fault;
+use crate::jail;
 use crate::recipe::AppDomain;
 use crate::swarm::Swarm;
 
@@ -34,15 +35,10 @@ pub enum Volumes {
 
 impl Volumes {
     /// Those of an app: a helper container, where one is needed, bears the app's name and label.
-    pub fn of_app(swarm: &Swarm, app: &AppDomain, image: &str, exchange: &Path) -> Self {
+    pub fn of_app(swarm: &Swarm, app: &AppDomain, image: &str) -> Self {
         Self::Docker {
             docker: swarm.docker().clone(),
-            helper: Helper {
-                image: image.to_owned(),
-                name_prefix: app.stack().object("cc-ci-helper"),
-                labels: [("cc-ci.app".to_owned(), app.to_string())].into(),
-                exchange: exchange.to_owned(),
-            },
+            helper: Helper::of_app(app, image),
         }
     }
 
@@ -76,8 +72,8 @@ enum Access {
 }
 
 impl Volume {
-    /// Opens a volume: directly where its files are a plain directory that we can read as root,
-    /// else through a helper container.
+    /// Opens a volume: directly where its files are a plain directory that we can read as root, and
+    /// where we may put `tar` into a jail; else through a helper container.
     pub async fn open(docker: &Docker, name: &str, helper: &Helper) -> Result<Self, Fault> {
         Self::find(docker, name, helper)
             .await?
@@ -119,6 +115,7 @@ impl Volume {
         let plain = found.driver == "local" && found.options.is_empty();
         if plain
             && rustix::process::geteuid().is_root()
+            && jail::is_possible()
             && let Ok(direct) = Direct::open(Path::new(&found.mountpoint))
         {
             return Ok(Some(Self {
@@ -169,7 +166,7 @@ impl Volume {
     /// BLAKE3 of a file of any size, in hexadecimal.
     pub async fn checksum(&self, path: &InnerPath) -> Result<String, Fault> {
         let checksum = match &self.access {
-            Access::Direct(direct) => direct.checksum(path),
+            Access::Direct(direct) => direct.checksum(path).await,
             Access::Helper(helper) => helper.checksum(path).await,
         };
         checksum.map_err(|fault| self.named(fault))
@@ -205,13 +202,21 @@ impl Volume {
     /// The first `limit` names in a directory, sorted.
     pub async fn list(&self, path: &InnerPath, limit: usize) -> Result<Vec<String>, Fault> {
         let mut names = match &self.access {
-            Access::Direct(direct) => direct.list(path),
-            Access::Helper(helper) => helper.list(path).await,
+            Access::Direct(direct) => direct.list(path, limit),
+            Access::Helper(helper) => helper.list(path, limit).await,
         }
         .map_err(|fault| self.named(fault))?;
         names.sort_unstable();
-        names.truncate(limit);
         Ok(names)
+    }
+
+    /// What it takes of the disk, in bytes; through a helper container only.
+    pub async fn taken(&self) -> Result<u64, Fault> {
+        let taken = match &self.access {
+            Access::Direct(_) => Err(Fault::infra("is not asked by a helper container")),
+            Access::Helper(helper) => helper.taken().await,
+        };
+        taken.map_err(|fault| self.named(fault))
     }
 
     /// Whether a symbolic link stands on the way to the path, itself included.
@@ -225,74 +230,41 @@ impl Volume {
 
     /// Whether anything is there, a link that leads nowhere included.
     pub(super) async fn is_there(&self, path: &InnerPath) -> Result<bool, Fault> {
-        let Some((parent, name)) = path.split() else {
-            return Ok(true);
+        let there = match &self.access {
+            Access::Direct(direct) => direct.is_there(path),
+            Access::Helper(helper) => helper.is_there(path).await,
         };
-        if self.kind(&parent).await? != Kind::Directory {
-            return Ok(false);
-        }
-        let names = match &self.access {
-            Access::Direct(direct) => direct.list(&parent),
-            Access::Helper(helper) => helper.list(&parent).await,
-        };
-        names
-            .map(|names| names.iter().any(|other| other == name))
-            .map_err(|fault| self.named(fault))
+        there.map_err(|fault| self.named(fault))
     }
 
     pub(super) async fn empty(&self) -> Result<(), Fault> {
         let emptied = match &self.access {
-            Access::Direct(direct) => direct
-                .empty()
-                .map_err(|error| Fault::infra(format!("could not be emptied: {error}"))),
+            Access::Direct(direct) => direct.empty().await,
             Access::Helper(helper) => helper.empty().await,
         };
         emptied.map_err(|fault| self.named(fault))
     }
 
-    /// Runs `tar` in the volume's root on an archive of this host: exit code and what it said.
-    pub(super) async fn tar(
+    /// Packs members of the volume's root into an archive: exit code of `tar`, and what it said.
+    pub(super) async fn pack(
         &self,
-        options: &[&str],
-        archive: &Path,
         members: &[String],
+        archive: File,
     ) -> Result<(i64, String), Fault> {
-        let (root, archive) = match &self.access {
-            Access::Direct(direct) => (direct.root().to_owned(), archive.to_owned()),
-            Access::Helper(helper) => (helper.root().to_owned(), helper.exchanged(archive)?),
+        let packed = match &self.access {
+            Access::Direct(direct) => direct.pack(members, archive).await,
+            Access::Helper(helper) => helper.pack(members, archive).await,
         };
-        // First, for it counts for what follows.
-        let mut arguments = vec![format!("--directory={}", root.display())];
-        arguments.extend(options.iter().map(|&option| option.to_owned()));
-        arguments.push(format!("--file={}", archive.display()));
-        arguments.push("--".to_owned());
-        arguments.extend_from_slice(members);
-        match &self.access {
-            Access::Direct(_) => {
-                let output = tokio::process::Command::new("tar")
-                    .args(&arguments)
-                    .env_clear()
-                    .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-                    .env("LC_ALL", "C")
-                    .stdin(Stdio::null())
-                    .stdout(Stdio::null())
-                    .stderr(Stdio::piped())
-                    .kill_on_drop(true)
-                    .output()
-                    .await
-                    .map_err(|error| Fault::infra(format!("could not run `tar`: {error}")))?;
-                let code = output.status.code().map_or(-1, i64::from);
-                Ok((code, String::from_utf8_lossy(&output.stderr).into_owned()))
-            }
-            Access::Helper(helper) => {
-                arguments.insert(0, "tar".to_owned());
-                let output = helper.run(arguments, None).await?;
-                Ok((
-                    output.code,
-                    String::from_utf8_lossy(&output.stderr).into_owned(),
-                ))
-            }
-        }
+        packed.map_err(|fault| self.named(fault))
+    }
+
+    /// Extracts an archive in the volume's root: exit code of `tar`, and what it said.
+    pub(super) async fn unpack(&self, archive: File) -> Result<(i64, String), Fault> {
+        let unpacked = match &self.access {
+            Access::Direct(direct) => direct.unpack(archive).await,
+            Access::Helper(helper) => helper.unpack(archive).await,
+        };
+        unpacked.map_err(|fault| self.named(fault))
     }
 
     fn named(&self, fault: Fault) -> Fault {
@@ -308,4 +280,11 @@ pub(super) fn escapes(path: &InnerPath) -> Fault {
 
 pub(super) fn missing(path: &InnerPath) -> Fault {
     Fault::recipe(format!("there is no `{path}`"))
+}
+
+/// A file that is changed in place must have no other name, which may be more than it seems.
+pub(super) fn several_names(path: &InnerPath) -> Fault {
+    Fault::recipe(format!(
+        "`{path}` is a file with several names (hard links), which cc-ci does not change in place"
+    ))
 }

@@ -163,7 +163,6 @@ impl App {
             self.swarm().await?,
             &view.domain,
             &view.helper_image,
-            &view.private_dir,
         ))
     }
 

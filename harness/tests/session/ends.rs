@@ -11,7 +11,7 @@ use crate::Test;
 use crate::live::Live;
 use crate::suites;
 
-pub const TESTS: [(&str, Test); 9] = [
+pub const TESTS: [(&str, Test); 10] = [
     (
         "a_hook_that_exits_fails_its_tier_and_spares_the_keeper",
         || hook_fails("hook-exits", "ended without a word: exit status: 0"),
@@ -40,6 +40,7 @@ pub const TESTS: [(&str, Test); 9] = [
         test_ended_by_its_runner,
     ),
     ("a_test_without_memory_is_an_error", test_without_memory),
+    ("an_app_that_fills_the_disk_ends_its_run", app_that_fills),
     (
         "a_killed_run_gets_its_record_from_the_janitor",
         record_by_the_janitor,
@@ -131,6 +132,27 @@ fn test_without_memory() -> anyhow::Result<()> {
     live.fails("5_custom::looks")?;
     live.passes("7_teardown::leaves_nothing")?;
     is_error(&live.record()?, "ended without a word")?;
+    live.left_nothing()
+}
+
+fn app_that_fills() -> anyhow::Result<()> {
+    let live = Live::new("test-fills")?;
+    live.limit("app_disk_mib = 64")?;
+    let filling = live.spawn("5_custom::looks")?;
+    live.until_test_began("looks")?;
+    live.until_over()?;
+    anyhow::ensure!(!filling.wait_with_output()?.status.success(), "it passed");
+    let record = live.record()?;
+    anyhow::ensure!(record.verdict == Verdict::Error, "{:?}", record.verdict);
+    let said = &record.verdict_reason;
+    for part in [
+        "the app takes 10",
+        "limits.app_disk_mib",
+        "most is volume",
+        "_content (10",
+    ] {
+        anyhow::ensure!(said.contains(part), "`{part}` is not in: {said}");
+    }
     live.left_nothing()
 }
 

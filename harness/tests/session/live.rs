@@ -61,6 +61,13 @@ impl Live {
         })
     }
 
+    /// One more of the site's limits.
+    pub fn limit(&self, line: &str) -> anyhow::Result<()> {
+        let path = self.dir.path().join(SITE);
+        let site = fs::read_to_string(&path)?;
+        Ok(fs::write(path, format!("{site}{line}\n"))?)
+    }
+
     pub fn with(mut self, name: &'static str, value: String) -> Self {
         self.more.push((name, value));
         self

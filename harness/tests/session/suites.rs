@@ -60,6 +60,7 @@ pub fn of(kind: &str) -> ExitCode {
         "test-aborts" => suite.custom("looks", aborts),
         "test-takes-all-memory" => suite.custom("looks", takes_all_memory),
         "test-hangs" => suite.custom("looks", hangs),
+        "test-fills" => suite.custom("looks", fills),
         "cut-dump" => suite.backup_verify(cut_at_first).backup("looks", looks),
         "flaky" => suite
             .custom("aborts_once", aborts_once)
@@ -161,6 +162,13 @@ async fn leaks_and_hangs(app: &App) -> TestResult {
     let secret = app.secret(SECRET)?;
     println!("the secret is {secret}");
     std::fs::write(app.view().run_dir.join(LEAKED), "")?;
+    hangs(app).await
+}
+
+/// The app fills its volume; the test waits for what comes of it.
+async fn fills(app: &App) -> TestResult {
+    let script = "head -c 100M /dev/zero > /usr/share/nginx/html/filled";
+    app.exec("app", &["sh", "-c", script]).await?;
     hangs(app).await
 }
 

@@ -169,7 +169,7 @@ async fn docker_a_restore_of_nothing_half_or_another_app_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let volumes = || {
         let image = Site::default().edge_image;
-        Volumes::of_app(&stand.swarm, &stand.app.domain, &image, dir.path())
+        Volumes::of_app(&stand.swarm, &stand.app.domain, &image)
     };
     let snapshots = Snapshots::open(&dir.path().join("snapshots"), volumes()).unwrap();
     let work = dir.path().join("work");

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path};
+use std::time::{Duration, Instant};
 
 use crate::engine::{BackedUpPath, Backup};
 use crate::fault::Fault;
@@ -14,17 +15,41 @@ use crate::recipe::compose::VolumeBackup;
 /// Where Docker keeps a volume's files, below the volume's own folder.
 const DATA: &str = "_data";
 
+const WITHIN: Duration = Duration::from_secs(600);
+
 /// Reads the archive for these volumes.
 pub fn read(archive: &Path, snapshot: &str, volumes: &[VolumeBackup]) -> Result<Backup, Fault> {
     let file = File::open(archive)
         .map_err(|error| Fault::infra(format!("{}: {error}", archive.display())))?;
     let mut found = Found::of(volumes);
     found
-        .look(flate2::read::MultiGzDecoder::new(file))
+        .look(Timely {
+            inner: flate2::read::MultiGzDecoder::new(file),
+            until: Instant::now() + WITHIN,
+        })
         .map_err(|error| {
             Fault::infra(format!("the archive of the snapshot {snapshot}: {error}"))
         })?;
     Ok(found.backup(snapshot))
+}
+
+/// Zeros pack to nothing: a file of holes unpacks to more than there is time for.
+struct Timely<R> {
+    inner: R,
+    until: Instant,
+}
+
+impl<R: Read> Read for Timely<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if Instant::now() > self.until {
+            let text = format!(
+                "it unpacks to more than can be read in {} s",
+                WITHIN.as_secs()
+            );
+            return Err(std::io::Error::other(text));
+        }
+        self.inner.read(buffer)
+    }
 }
 
 struct Found {
@@ -185,6 +210,19 @@ mod tests {
                 ("db", "dump", false, false, 0),
                 ("gone", "", false, false, 0),
             ]
+        );
+    }
+
+    #[test]
+    fn an_archive_that_unpacks_for_ever_is_given_up() {
+        let mut endless = Timely {
+            inner: std::io::repeat(0),
+            until: Instant::now() + Duration::from_millis(50),
+        };
+        let error = std::io::copy(&mut endless, &mut std::io::sink()).unwrap_err();
+        assert!(
+            error.to_string().starts_with("it unpacks to more"),
+            "{error}"
         );
     }
 

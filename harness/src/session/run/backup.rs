@@ -178,7 +178,6 @@ impl<G: Generic> Run<'_, G> {
             &prepared.swarm,
             &prepared.app.domain,
             &prepared.site.edge_image,
-            &self.paths.private,
         ))
     }
 }

@@ -241,7 +241,7 @@ impl<G: Generic> Run<'_, G> {
             )?;
             return Ok(Box::new(engine));
         }
-        let volumes = Volumes::of_app(swarm, domain, &site.edge_image, private);
+        let volumes = Volumes::of_app(swarm, domain, &site.edge_image);
         let snapshots = Snapshots::open(&private.join("snapshots"), volumes)?;
         let work_dir = private.join("deploy");
         let engine = StackEngine::new(
