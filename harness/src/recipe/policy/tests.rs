@@ -2,6 +2,8 @@
 //! and for the compose files beside them, as the stack `foo_ci_test` (client 28.2.2; `-20.10`: that).
 
 mod keys;
+mod labels;
+mod objects;
 mod random;
 mod rules;
 mod traefik;
