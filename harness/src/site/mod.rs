@@ -4,7 +4,9 @@
 //! laptop and a server.
 
 mod abra;
+mod network;
 mod proxy;
+pub mod wall;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use crate::recipe::policy::Rule;
 
 use crate::recipe::{AppDomain, Credentials, Source};
 pub use abra::{AbraSite, ServerName};
+pub use network::{Network, NoNetwork, Reach};
 pub use proxy::{Proxy, Roots};
 
 /// The variable that names a site file.
@@ -35,6 +38,7 @@ pub struct Site {
     pub abra: AbraSite,
     /// What apps are reached through.
     pub proxy: Proxy,
+    pub network: Network,
     /// Where recipes come from that no `--source` is given for.
     pub catalogue: Catalogue,
     /// What private repositories are read with, by host.
@@ -158,6 +162,7 @@ impl Default for Site {
             engine: EngineKind::Stack,
             abra: AbraSite::default(),
             proxy: Proxy::Edge {},
+            network: Network::default(),
             catalogue: Catalogue::BuiltIn,
             token: Vec::new(),
             limits: Limits::default(),
@@ -314,6 +319,11 @@ mod tests {
         "[proxy]\nkind = \"traefik\"\nroots = \"/dev/null\"\n",
         "proxy.roots: the file of trusted certificates holds none"
     )]
+    #[case::network(
+        "[network]\ntasks_reach = [\"10.1.2.3/24\"]\n",
+        "`10.1.2.3/24` is no network: its first address and the length of its prefix"
+    )]
+    #[case::network_key("[network]\ntask_reach = []\n", "unknown field `task_reach`")]
     #[case::server("[abra]\nserver = \"../x\"\n", "`../x` is no server of abra's")]
     #[case::engine("engine = \"compose\"\n", "unknown variant `compose`")]
     fn what_can_not_be_is_refused_by_name(#[case] text: &str, #[case] said: &str) {
@@ -328,7 +338,7 @@ mod tests {
           |
         1 | zome = "ci.test"
           | ^^^^
-        unknown field `zome`, expected one of `name`, `zone`, `engine`, `abra`, `proxy`, `catalogue`, `token`, `limits`, `allow`, `edge_image`
+        unknown field `zome`, expected one of `name`, `zone`, `engine`, `abra`, `proxy`, `network`, `catalogue`, `token`, `limits`, `allow`, `edge_image`
         "#);
     }
 

@@ -1,4 +1,5 @@
 mod machine;
+mod network;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -22,8 +23,14 @@ fn set_up(machine: Machine, ask: Ask, answers: &str) -> Done {
         machine: RefCell::new(machine),
         performed: RefCell::new(Vec::new()),
     };
-    let mut out = Vec::new();
-    let result = mend(&host, &PROBES, ask, &mut answers.as_bytes(), &mut out);
+    let (site, mut out) = (Site::default(), Vec::new());
+    let result = mend(
+        &host,
+        &probes(&site),
+        ask,
+        &mut answers.as_bytes(),
+        &mut out,
+    );
     Done {
         result,
         performed: host.performed.into_inner(),
@@ -238,13 +245,13 @@ fn the_network_of_a_servers_proxy_is_not_made_here() {
     };
     let mut out = Vec::new();
     let yes = Ask::Agreed;
-    let result = mend(
-        &host,
-        &PROBES_OF_A_SERVER,
-        yes,
-        &mut "".as_bytes(),
-        &mut out,
-    );
+    let address = None;
+    let roots = harness::site::Roots::default();
+    let site = Site {
+        proxy: Proxy::Traefik { address, roots },
+        ..Site::default()
+    };
+    let result = mend(&host, &probes(&site), yes, &mut "".as_bytes(), &mut out);
     let Err(Fault::Infra(text)) = result else {
         panic!("{result:?}")
     };
