@@ -97,14 +97,19 @@ impl Drop for Stand {
     }
 }
 
+fn bridge() -> serde_json::Value {
+    let json = run("docker network inspect docker_gwbridge");
+    let mut json: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    json.remove(0)
+}
+
 /// As Docker gave them to the container's way out.
 fn way_out(container: &str) -> String {
     let sandbox = run(&format!(
         "docker inspect -f {{{{.NetworkSettings.SandboxID}}}} {container}"
     ));
-    let json = run("docker network inspect docker_gwbridge");
-    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    let ends = json[0]["Containers"].as_object().unwrap();
+    let bridge = bridge();
+    let ends = bridge["Containers"].as_object().unwrap();
     let wanted = format!("gateway_{}", &sandbox[..12]);
     let end = ends
         .values()
@@ -138,12 +143,12 @@ async fn docker_no_task_reaches_the_host_or_what_is_behind_it() {
     stand_up();
     assert_eq!(look(&Network::default()).await, None);
     let stand = Stand::new();
-    let behind = Witness::new(
+    let mut behind = Witness::new(
         &stand
             .behind
             .inside(&format!("{} listen 0.0.0.0:7000", stand.peer)),
     );
-    let host = Witness::new(&format!("{} listen 0.0.0.0:0", stand.peer));
+    let mut host = Witness::new(&format!("{} listen 0.0.0.0:0", stand.peer));
     let published = host.ports[0].checked_add(1).unwrap();
     let a = stand.service("a", "").await;
     let b = stand
@@ -152,9 +157,8 @@ async fn docker_no_task_reaches_the_host_or_what_is_behind_it() {
             &format!("--publish mode=host,target=7000,published={published}"),
         )
         .await;
-    let addresses =
-        run("docker network inspect -f {{(index(.IPAM.Config)0).Gateway}} docker_gwbridge");
-    let bridge = addresses.as_str();
+    let bridge = bridge();
+    let bridge = bridge["IPAM"]["Config"][0]["Gateway"].as_str().unwrap();
     let route = run("ip -4 route get 1.1.1.1");
     let own = route
         .split(" src ")
@@ -220,10 +224,11 @@ async fn docker_no_task_reaches_the_host_or_what_is_behind_it() {
     // The witnesses can notice, and this host's own way to a task is open.
     let from_host = [
         format!("tcp/{private}:7000"),
-        format!("udp/{bridge}:{}", host.ports[0]),
+        format!("udp/{own}:{}", host.ports[0]),
         format!("tcp/127.0.0.1:{published}"),
     ];
-    assert_eq!(answered(&attack(&stand.peer, &from_host)).len(), 3);
+    let came = attack(&stand.peer, &from_host);
+    assert_eq!(answered(&came).len(), 3, "{came:?}");
     assert_eq!((behind.heard().len(), host.heard().len()), (1, 1));
 }
 

@@ -21,8 +21,7 @@ impl Machine {
         let folder = tempfile::tempdir().unwrap();
         host.ip("link add docker_gwbridge type bridge");
         host.addresses("docker_gwbridge", &["172.18.0.1/16", "fd18::1/64"]);
-        task.link("eth1", "task", Some(&host));
-        host.ip("link set task master docker_gwbridge up");
+        bridged(&task, "task", &host);
         task.addresses("eth1", &["172.18.0.2/16", "fd18::2/64"]);
         task.ip("route add default via 172.18.0.1");
         task.ip("-6 route add default via fd18::1");
@@ -76,6 +75,12 @@ impl Machine {
     }
 }
 
+/// A task's way out, as Docker makes it.
+fn bridged(task: &Space, name: &str, host: &Space) {
+    task.link("eth1", name, Some(host));
+    host.ip(&format!("link set {name} master docker_gwbridge up"));
+}
+
 /// What is asked for, by each way; sorted, as answers are.
 fn each(ways: &[&str], addresses: &[&str]) -> Vec<String> {
     let mut all: Vec<_> = ways
@@ -98,7 +103,6 @@ struct Asked {
     resolver: &'static str,
     proxy: &'static str,
     allowed: &'static str,
-    listen: [&'static str; 3],
 }
 
 const V4: Asked = Asked {
@@ -108,7 +112,6 @@ const V4: Asked = Asked {
     resolver: "10.213.0.3:53",
     proxy: "10.213.0.1:443",
     allowed: "10.213.0.0/24",
-    listen: ["0.0.0.0:7000", "0.0.0.0:53", "0.0.0.0:443"],
 };
 const V6: Asked = Asked {
     family: Family::V6,
@@ -117,7 +120,6 @@ const V6: Asked = Asked {
     resolver: "[fd13::3]:53",
     proxy: "[fd13::1]:443",
     allowed: "fd13::/64",
-    listen: ["[::]:7000", "[::]:53", "[::]:443"],
 };
 
 #[rstest::rstest]
@@ -128,14 +130,6 @@ fn what_arrives_without_the_wall_does_not_with_it(#[case] asked: Asked, #[case] 
         return;
     }
     let machine = Machine::new(name);
-    let behind = machine.listen(&machine.behind, &asked.listen[..2].join(" "));
-    let host = machine.listen(&machine.host, &asked.listen.join(" "));
-    let heard = || {
-        let mut all = behind.heard();
-        all.extend(host.heard());
-        all.sort();
-        all
-    };
     let ways = ["tcp", "udp"];
     let resolver = asked
         .resolver
@@ -145,6 +139,17 @@ fn what_arrives_without_the_wall_does_not_with_it(#[case] asked: Asked, #[case] 
     let other_port = asked.resolver.replace(":53", ":7000");
     let hosts_53 = asked.inner[1].replace(":7000", ":53");
     let closed = [asked.inner.as_slice(), &[&other_port, &hosts_53]].concat();
+    // One address each: one that stands for all answers a datagram by an address of its choice.
+    let there = [asked.inner[0], asked.outer, asked.resolver, &other_port];
+    let here = [asked.inner[1], asked.inner[2], asked.proxy, &hosts_53];
+    let mut behind = machine.listen(&machine.behind, &there.join(" "));
+    let mut host = machine.listen(&machine.host, &here.join(" "));
+    let mut heard = || {
+        let mut all = behind.heard();
+        all.append(&mut host.heard());
+        all.sort();
+        all
+    };
     let open = [asked.outer, asked.resolver];
     let mut passes = each(&ways, &open);
     passes.push(format!("tcp/{}", asked.proxy));
@@ -195,23 +200,29 @@ fn a_task_answers_through_the_wall_and_published_ports_are_reached() {
         return;
     }
     let machine = Machine::new("in");
-    let task = machine.listen(&machine.task, "0.0.0.0:7000");
-    let redirect =
-        "-t nat -A PREROUTING -d 10.213.0.1 -p tcp --dport 8000 -j DNAT --to 172.18.0.2:7000";
-    run(&machine.host.inside(&format!("iptables {redirect}")));
-    // So that the answer comes back the same way, as Docker's own rules do.
-    run(&machine
-        .host
-        .inside("iptables -t nat -A POSTROUTING -d 172.18.0.2 -o docker_gwbridge -j MASQUERADE"));
+    let other = Space::new("in-other");
+    bridged(&other, "other", &machine.host);
+    other.addresses("eth1", &["172.18.0.3/16"]);
+    other.ip("route add default via 172.18.0.1");
+    let mut heard = machine.listen(&other, "0.0.0.0:7000");
+    let as_docker_does = [
+        "PREROUTING -d 10.213.0.1 -p tcp --dport 8000 -j DNAT --to 172.18.0.3:7000",
+        "POSTROUTING -d 172.18.0.3 -o docker_gwbridge -j MASQUERADE",
+    ];
+    for rule in as_docker_does {
+        run(&machine.host.inside(&format!("iptables -t nat -A {rule}")));
+    }
     machine.build(Family::V4, &[], &[]);
-    let direct = ["tcp/172.18.0.2:7000", "udp/172.18.0.2:7000"].map(str::to_owned);
+    let direct = ["tcp/172.18.0.3:7000", "udp/172.18.0.3:7000"].map(str::to_owned);
     for from in [&machine.host, &machine.behind] {
         let came = attack(&from.inside(&machine.peer), &direct);
         assert_eq!(answered(&came), direct, "{came:?}");
-        assert_eq!(task.heard(), direct);
+        assert_eq!(heard.heard(), direct);
     }
+    let published = "tcp/10.213.0.1:8000";
     assert_eq!(
-        machine.attack(&["tcp/10.213.0.1:8000"]),
-        ["tcp/10.213.0.1:8000"]
+        machine.attack(&[published, "tcp/10.213.0.1:8001"]),
+        [published]
     );
+    assert_eq!(heard.heard(), [published]);
 }

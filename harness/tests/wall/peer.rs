@@ -21,6 +21,10 @@ fn main() {
         other => panic!("no role {other}"),
     }
     println!("ready");
+    // What is said here comes out after all that was heard before.
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        println!("{line}");
+    }
     loop {
         std::thread::park();
     }

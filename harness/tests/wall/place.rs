@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -110,6 +110,7 @@ impl Drop for Space {
 /// Listeners: what they heard is what arrived.
 pub struct Witness {
     child: Child,
+    tell: ChildStdin,
     heard: Receiver<String>,
     pub ports: Vec<u16>,
 }
@@ -119,6 +120,7 @@ impl Witness {
         let mut words = words.split_whitespace();
         let mut child = Command::new(words.next().unwrap())
             .args(words)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -126,6 +128,7 @@ impl Witness {
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|l| tell.send(l)));
         let mut witness = Self {
+            tell: child.stdin.take().unwrap(),
             child,
             heard,
             ports: Vec::new(),
@@ -140,10 +143,18 @@ impl Witness {
         witness
     }
 
-    /// What it heard so far. An attack's own wait is over by then, so what arrives has arrived.
-    pub fn heard(&self) -> Vec<String> {
-        let heard = self.heard.try_iter();
-        heard.map(|line| line.replacen("heard ", "", 1)).collect()
+    /// What it heard since it was last asked, sorted. An attack waits for its answer, so what
+    /// arrived was heard by then.
+    pub fn heard(&mut self) -> Vec<String> {
+        const MARK: &str = "that is all";
+        writeln!(self.tell, "{MARK}").unwrap();
+        let lines = std::iter::from_fn(|| self.heard.recv_timeout(PATIENCE).ok());
+        let mut all: Vec<_> = lines.take_while(|line| line != MARK).collect();
+        for line in &mut all {
+            *line = line.strip_prefix("heard ").unwrap().to_owned();
+        }
+        all.sort();
+        all
     }
 }
 

@@ -17,6 +17,10 @@ pub fn task_network(host: &dyn Host, site: &Site) -> Check {
             .advise(BY_ROOT)
             .wanted();
     }
+    // Docker's package brings the program along.
+    if !host.has("docker") {
+        return Check::unknown(WHAT, "known once Docker is installed").wanted();
+    }
     let (mut fix, mut why) = (Vec::new(), None);
     for wall in walls(&site.network, |path| host.read(path)) {
         let list = wall.family.list();
