@@ -4,8 +4,10 @@
 //! laptop and a server.
 
 mod abra;
+mod network;
 mod proxy;
 mod registry;
+pub mod wall;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,7 @@ use crate::fault::Fault;
 use crate::recipe::policy::Allowed;
 use crate::recipe::{AppDomain, Credentials, Source};
 pub use abra::{AbraSite, ServerName};
+pub use network::{Network, NoNetwork, Reach};
 pub use proxy::{Proxy, Roots};
 pub use registry::{DOCKER_HUB, RegistryHost, RegistryLogin};
 
@@ -37,6 +40,7 @@ pub struct Site {
     pub abra: AbraSite,
     /// What apps are reached through.
     pub proxy: Proxy,
+    pub network: Network,
     /// Where recipes come from that no `--source` is given for.
     pub catalogue: Catalogue,
     /// What private repositories are read with, by host.
@@ -193,6 +197,7 @@ impl Default for Site {
             engine: EngineKind::Stack,
             abra: AbraSite::default(),
             proxy: Proxy::Edge {},
+            network: Network::default(),
             catalogue: Catalogue::BuiltIn,
             token: Vec::new(),
             registry: Vec::new(),
@@ -358,6 +363,11 @@ mod tests {
         "[proxy]\nkind = \"traefik\"\nroots = \"/dev/null\"\n",
         "proxy.roots: the file of trusted certificates holds none"
     )]
+    #[case::network(
+        "[network]\ntasks_reach = [\"10.1.2.3/24\"]\n",
+        "`10.1.2.3/24` is no network: its first address and the length of its prefix"
+    )]
+    #[case::network_key("[network]\ntask_reach = []\n", "unknown field `task_reach`")]
     #[case::server("[abra]\nserver = \"../x\"\n", "`../x` is no server of abra's")]
     #[case::engine("engine = \"compose\"\n", "unknown variant `compose`")]
     #[case::rule(
@@ -377,7 +387,7 @@ mod tests {
           |
         1 | zome = "ci.test"
           | ^^^^
-        unknown field `zome`, expected one of `name`, `zone`, `engine`, `abra`, `proxy`, `catalogue`, `token`, `registry`, `limits`, `allow`, `edge_image`
+        unknown field `zome`, expected one of `name`, `zone`, `engine`, `abra`, `proxy`, `network`, `catalogue`, `token`, `registry`, `limits`, `allow`, `edge_image`
         "#);
     }
 

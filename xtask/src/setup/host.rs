@@ -2,7 +2,7 @@
 //! `docker` and `tools`.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -128,6 +128,7 @@ impl Host for ThisHost {
                 ensure!(status.success(), "`{step}` ended with {status}");
                 Ok(())
             }
+            Step::Feed { argv, text } => feed(argv, text).with_context(|| format!("`{step}`")),
             Step::RemoveFile(path) => match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     Err(error).with_context(|| format!("removing {}", path.display()))
@@ -182,6 +183,20 @@ fn command(argv: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).env("PATH", place::search_path());
     command
+}
+
+fn feed(argv: &[String], text: &str) -> Result<()> {
+    let argv: Vec<_> = argv.iter().map(String::as_str).collect();
+    let mut child = command(&argv)
+        .stdin(Stdio::piped())
+        .stdout(io::stderr().as_fd().try_clone_to_owned()?)
+        .spawn()?;
+    let mut input = child.stdin.take().expect("it was asked for");
+    let written = input.write_all(text.as_bytes());
+    drop(input);
+    let status = child.wait()?;
+    ensure!(status.success(), "ended with {status}");
+    Ok(written?)
 }
 
 /// `setsid --fork` makes the session: a program of ours can't be left in our terminal's, where a
@@ -257,6 +272,22 @@ mod tests {
         .unwrap();
         let fields: Vec<_> = stat.split(' ').collect();
         assert_eq!(fields[0], fields[5], "process and session: {stat}");
+    }
+
+    #[test]
+    fn a_program_is_fed_to_the_end_and_its_failure_is_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("copy");
+        let fed = |program: &str| {
+            ThisHost.perform(&Step::Feed {
+                argv: vec![program.to_owned(), copy.display().to_string()],
+                text: "a\nb\n".to_owned(),
+            })
+        };
+        fed("tee").unwrap();
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "a\nb\n");
+        fs::remove_file(&copy).unwrap();
+        assert!(fed("ls").is_err());
     }
 
     #[test]

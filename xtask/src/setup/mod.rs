@@ -6,6 +6,7 @@
 mod disk;
 mod docker;
 mod host;
+mod network;
 mod registry;
 mod site;
 mod step;
@@ -133,33 +134,28 @@ impl Check {
     }
 }
 
-type Probe = fn(&dyn Host) -> Check;
+type Probe<'a> = Box<dyn Fn(&dyn Host) -> Check + 'a>;
 
-/// What a run needs, in the order in which it can be mended.
-const fn probes_with(network: Probe) -> [Probe; 10] {
-    [
-        docker::account,
-        docker::package,
-        docker::daemon,
-        docker::swarm,
-        network,
-        disk::disk,
-        disk::inodes,
-        tools::git,
-        tools::nextest,
-        tools::mmdebstrap,
+/// What a run at this site needs, in the order in which it can be mended.
+fn probes(site: &Site) -> Vec<Probe<'_>> {
+    let network = match site.proxy {
+        Proxy::Edge {} => docker::proxy,
+        // Whoever deploys the server's own proxy makes its network.
+        Proxy::Traefik { .. } => docker::servers_proxy,
+    };
+    vec![
+        Box::new(docker::account),
+        Box::new(docker::package),
+        Box::new(docker::daemon),
+        Box::new(docker::swarm),
+        Box::new(network),
+        Box::new(|host| network::task_network(host, site)),
+        Box::new(disk::disk),
+        Box::new(disk::inodes),
+        Box::new(tools::git),
+        Box::new(tools::nextest),
+        Box::new(tools::mmdebstrap),
     ]
-}
-
-const PROBES: [Probe; 10] = probes_with(docker::proxy);
-/// Where the server has a proxy of its own: whoever deploys that makes its network.
-const PROBES_OF_A_SERVER: [Probe; 10] = probes_with(docker::servers_proxy);
-
-fn probes(site: &Site) -> &'static [Probe] {
-    match site.proxy {
-        Proxy::Edge {} => &PROBES,
-        Proxy::Traefik { .. } => &PROBES_OF_A_SERVER,
-    }
 }
 
 /// How every thing that a run at this site needs stands.
@@ -199,7 +195,7 @@ impl Ask {
 pub fn setup(site: &Site, ask: Ask) -> Result<(), Fault> {
     mend(
         &ThisHost,
-        probes(site),
+        &probes(site),
         ask,
         &mut std::io::stdin().lock(),
         &mut std::io::stderr(),
@@ -207,10 +203,10 @@ pub fn setup(site: &Site, ask: Ask) -> Result<(), Fault> {
 }
 
 /// Makes one tool of ours ready, for subcommands that need nothing else.
-pub fn tool(probe: Probe, ask: Ask) -> Result<(), Fault> {
+pub fn tool(probe: fn(&dyn Host) -> Check, ask: Ask) -> Result<(), Fault> {
     mend(
         &ThisHost,
-        &[probe],
+        &[Box::new(probe)],
         ask,
         &mut std::io::stdin().lock(),
         &mut std::io::stderr(),
@@ -231,7 +227,7 @@ pub fn fuzz(host: &dyn Host) -> Check {
 /// changes nothing is an error.
 fn mend(
     host: &dyn Host,
-    probes: &[Probe],
+    probes: &[Probe<'_>],
     ask: Ask,
     answers: &mut dyn BufRead,
     out: &mut dyn Write,
@@ -256,7 +252,7 @@ fn mend(
                 check.what
             )));
         }
-        match done(host, &check, *probe) {
+        match done(host, &check, probe) {
             Ok(fact) => tell(out, &format!("  {fact}")),
             Err(why) if check.weight == Weight::Wanted => tell(out, &format!("  {why}")),
             Err(why) => return Err(Fault::Infra(why)),
@@ -266,7 +262,7 @@ fn mend(
 }
 
 /// Mends one thing and gives the fact that shows it, or why it is not mended.
-fn done(host: &dyn Host, check: &Check, probe: Probe) -> Result<String, String> {
+fn done(host: &dyn Host, check: &Check, probe: &Probe<'_>) -> Result<String, String> {
     for step in &check.fix {
         host.perform(step)
             .map_err(|error| format!("{}: {error:#}", check.what))?;
@@ -299,7 +295,11 @@ fn unmendable(check: &Check, out: &mut dyn Write) -> Result<(), Fault> {
     }
 }
 
-fn refuse_to_change(host: &dyn Host, probes: &[Probe], out: &mut dyn Write) -> Result<(), Fault> {
+fn refuse_to_change(
+    host: &dyn Host,
+    probes: &[Probe<'_>],
+    out: &mut dyn Write,
+) -> Result<(), Fault> {
     let wanting: Vec<_> = probes
         .iter()
         .map(|probe| probe(host))

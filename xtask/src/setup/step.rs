@@ -8,6 +8,11 @@ use std::time::Duration;
 pub enum Step {
     /// A program with its arguments.
     Run(Vec<String>),
+    /// A program that reads this text, which ends with a line end.
+    Feed {
+        argv: Vec<String>,
+        text: String,
+    },
     RemoveFile(PathBuf),
     /// A program that goes on after us, in a process session of its own, output to a file.
     Detach {
@@ -34,6 +39,10 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Run(argv) => f.write_str(&quoted(argv)),
+            Self::Feed { argv, text } => {
+                let lines: Vec<_> = text.lines().map(quote).collect();
+                write!(f, "printf '%s\\n' {} | {}", lines.join(" "), quoted(argv))
+            }
             Self::RemoveFile(path) => write!(f, "rm -f {}", quote(&path.to_string_lossy())),
             Self::Detach { argv, log } => write!(
                 f,
@@ -81,6 +90,21 @@ mod tests {
     fn a_step_prints_as_a_command_that_can_be_pasted() {
         let step = Step::run(["echo", "it's", "", "a b", "x=1"]);
         insta::assert_snapshot!(step, @r"echo 'it'\''s' '' 'a b' x=1");
+    }
+
+    /// Pasted, it gives the program the same text.
+    #[test]
+    fn a_text_for_a_program_prints_with_it() {
+        let step = Step::Feed {
+            argv: vec!["cat".to_owned(), "-".to_owned()],
+            text: "*filter\n:it's - [0:0]\n".to_owned(),
+        };
+        insta::assert_snapshot!(step, @r"printf '%s\n' '*filter' ':it'\''s - [0:0]' | cat -");
+        let pasted = std::process::Command::new("sh")
+            .args(["-c", &step.to_string()])
+            .output()
+            .unwrap();
+        assert_eq!(pasted.stdout, b"*filter\n:it's - [0:0]\n");
     }
 
     #[test]

@@ -1,4 +1,5 @@
 mod machine;
+mod network;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -22,8 +23,14 @@ fn set_up(machine: Machine, ask: Ask, answers: &str) -> Done {
         machine: RefCell::new(machine),
         performed: RefCell::new(Vec::new()),
     };
-    let mut out = Vec::new();
-    let result = mend(&host, &PROBES, ask, &mut answers.as_bytes(), &mut out);
+    let (site, mut out) = (Site::default(), Vec::new());
+    let result = mend(
+        &host,
+        &probes(&site),
+        ask,
+        &mut answers.as_bytes(),
+        &mut out,
+    );
     Done {
         result,
         performed: host.performed.into_inner(),
@@ -55,7 +62,7 @@ fn a_fit_machine_is_left_alone_without_a_word() {
 fn a_fresh_machine_is_set_up_in_order_and_each_step_is_printed_before() {
     let done = set_up(fresh(), Ask::Agreed, "");
     assert_eq!(done.result, Ok(()));
-    insta::assert_snapshot!(done.said, @"
+    insta::assert_snapshot!(done.said, @r#"
     docker: not installed
       $ apt-get update && apt-get install -y --no-install-recommends docker.io iptables
       installed
@@ -68,6 +75,9 @@ fn a_fresh_machine_is_set_up_in_order_and_each_step_is_printed_before() {
     network proxy: not there
       $ docker network create --driver overlay --attachable proxy
       overlay, attachable
+    task network: apps can reach this host and the network behind it: the rules are not there
+      $ printf '%s\n' '*filter' ':CCCI-TASKS - [0:0]' ':CCCI-HOST - [0:0]' '-A CCCI-TASKS -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN' '-A CCCI-TASKS -o docker_gwbridge -m conntrack --ctstate DNAT -j RETURN' '-A CCCI-TASKS -d 0.0.0.0/8 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-TASKS -d 10.0.0.0/8 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-TASKS -d 100.64.0.0/10 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-TASKS -d 127.0.0.0/8 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-TASKS -d 168.63.129.16/32 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-TASKS -d 169.254.0.0/16 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-TASKS -d 172.16.0.0/12 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-TASKS -d 192.0.0.0/24 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-TASKS -d 192.0.2.0/24 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-TASKS -d 192.88.99.0/24 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-TASKS -d 192.168.0.0/16 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-TASKS -d 198.18.0.0/15 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-TASKS -d 198.51.100.0/24 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-TASKS -d 203.0.113.0/24 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-TASKS -d 224.0.0.0/4 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-TASKS -d 240.0.0.0/4 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-HOST -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN' '-A CCCI-HOST -d 127.0.0.0/8 -j REJECT --reject-with icmp-port-unreachable' '-A CCCI-HOST -p tcp -m tcp --dport 80 -j RETURN' '-A CCCI-HOST -p tcp -m tcp --dport 443 -j RETURN' '-A CCCI-HOST -j REJECT --reject-with icmp-port-unreachable' '-I DOCKER-USER -i docker_gwbridge -j CCCI-TASKS' '-I INPUT -i docker_gwbridge -j CCCI-HOST' COMMIT | iptables-restore -w --noflush
+      apps are kept from this host and the network behind it
     git: not on the path
       $ apt-get update && apt-get install -y --no-install-recommends git
       2.39.5
@@ -77,7 +87,7 @@ fn a_fresh_machine_is_set_up_in_order_and_each_step_is_printed_before() {
     mmdebstrap: not on the path; images' base can't be made without a registry
       $ apt-get update && apt-get install -y --no-install-recommends mmdebstrap
       installed
-    ");
+    "#);
 }
 
 #[test]
@@ -94,6 +104,7 @@ fn without_anybody_to_ask_nothing_is_done_and_all_of_it_is_said() {
       docker swarm init --advertise-addr 127.0.0.1
     network proxy is unknown: known once Docker answers
       docker network create --driver overlay --attachable proxy
+    task network is unknown: known once Docker is installed
     git is missing: not on the path
       apt-get update && apt-get install -y --no-install-recommends git
     cargo-nextest is missing: not on the path
@@ -238,13 +249,13 @@ fn the_network_of_a_servers_proxy_is_not_made_here() {
     };
     let mut out = Vec::new();
     let yes = Ask::Agreed;
-    let result = mend(
-        &host,
-        &PROBES_OF_A_SERVER,
-        yes,
-        &mut "".as_bytes(),
-        &mut out,
-    );
+    let address = None;
+    let roots = harness::site::Roots::default();
+    let site = Site {
+        proxy: Proxy::Traefik { address, roots },
+        ..Site::default()
+    };
+    let result = mend(&host, &probes(&site), yes, &mut "".as_bytes(), &mut out);
     let Err(Fault::Infra(text)) = result else {
         panic!("{result:?}")
     };

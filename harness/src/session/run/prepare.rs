@@ -21,7 +21,7 @@ use crate::session::deployment::{deployment, new_env};
 use crate::session::janitor;
 use crate::session::locks::{Held, Registration, Registry};
 use crate::session::protocol::AppView;
-use crate::site::{EngineKind, Proxy, Site};
+use crate::site::{EngineKind, Proxy, Site, wall};
 use crate::snapshot::Volumes;
 use crate::suite::{Generic, Hook};
 use crate::swarm::{self, Before, Swarm};
@@ -95,6 +95,9 @@ impl<G: Generic> Run<'_, G> {
         }
         if swarm.needs_dnsrr() {
             let text = "service addresses don't answer on this kernel (no IPVS): deployed with `endpoint_mode: dnsrr`";
+            self.journal().note(None, text);
+        }
+        if let Some(text) = wall::look(&site.network).await {
             self.journal().note(None, text);
         }
         let registry = Registry::of_engine(&swarm)?;

@@ -4,6 +4,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use harness::site::Network;
+use harness::site::wall::walls;
+
 use super::super::host::{Answer, Host, Space};
 use super::super::step::Step;
 
@@ -11,6 +14,10 @@ pub const INFO: &str = "docker info --format {{json .}}";
 pub const NODES: &str = "docker node ls --format {{.Self}} {{.Availability}} {{.ID}}";
 pub const PROXY: &str = "docker network inspect proxy --format {{json .}}";
 pub const PIP: &str = "python3 -m pip --version";
+
+pub const RULES: &str = "iptables -w -S";
+/// As Docker leaves them.
+pub const BARE: &str = "-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n-A DOCKER-USER -j RETURN\n";
 
 pub type Effect = fn(&mut Machine);
 
@@ -53,6 +60,16 @@ pub const MANAGER: &str =
 pub const NO_SWARM: &str = r#"{"LocalNodeState":"inactive","ControlAvailable":false}"#;
 pub const DOWN: &str = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock.";
 
+/// The rules of a machine whose apps are kept in, at a site with this setting.
+pub fn walled(network: &Network) -> String {
+    let wall = walls(network, |_| None).remove(0);
+    let made = wall.mend("").replace("-I ", "-A ").replace(':', "-N ");
+    let made: String = made.replace(" - [0-N 0]", "");
+    // What was put in front is in front.
+    let (front, rest): (Vec<_>, Vec<_>) = made.lines().partition(|line| line.contains("-i docker"));
+    [front, BARE.lines().collect(), rest].concat().join("\n")
+}
+
 /// A machine on which nothing is missing.
 pub fn fit() -> Machine {
     let answers = [
@@ -60,6 +77,7 @@ pub fn fit() -> Machine {
         (NODES, said("true Active x")),
         (PROXY, said(r#"{"Driver":"overlay","Attachable":true}"#)),
         (PIP, said("pip 23")),
+        (RULES, said(&walled(&Network::default()))),
         ("git --version", said("git version 2.39.5")),
         (
             "cargo-nextest nextest --version",
@@ -68,7 +86,7 @@ pub fn fit() -> Machine {
     ];
     Machine {
         root: true,
-        programs: ["apt-get", "docker", "dockerd", "mmdebstrap"].into(),
+        programs: ["apt-get", "docker", "dockerd", "iptables", "mmdebstrap"].into(),
         env: BTreeMap::new(),
         files: BTreeMap::new(),
         answers: answers.map(|(key, value)| (key.to_owned(), value)).into(),
@@ -88,8 +106,16 @@ pub fn fresh() -> Machine {
         programs: ["apt-get"].into(),
         answers: BTreeMap::new(),
         effects: vec![
-            ("docker.io", |m| m.programs.extend(["docker", "dockerd"])),
-            ("setsid --fork dockerd", |m| m.set(INFO, engine(NO_SWARM))),
+            ("docker.io", |m| {
+                m.programs.extend(["docker", "dockerd", "iptables"])
+            }),
+            ("setsid --fork dockerd", |m| {
+                m.set(INFO, engine(NO_SWARM));
+                m.set(RULES, said(BARE));
+            }),
+            ("iptables-restore", |m| {
+                m.set(RULES, said(&walled(&Network::default())));
+            }),
             ("swarm init", |m| {
                 m.set(INFO, engine(MANAGER));
                 m.set(NODES, said("true Active x"));
