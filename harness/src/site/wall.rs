@@ -332,13 +332,28 @@ fn bridge_has_v6(table: &str) -> bool {
     })
 }
 
+/// What the rules can't keep apart: frames from task to task stay on the bridge, and are shown to
+/// the rules only if the kernel is told so. Docker does, where it makes the bridge.
+pub fn unseen(read: impl Fn(&str) -> Option<String>) -> Option<&'static str> {
+    read("/sys/class/net/docker_gwbridge/ifindex")?;
+    let shown = read("/proc/sys/net/bridge/bridge-nf-call-iptables");
+    (shown.as_deref().map(str::trim) != Some("1")).then_some(
+        "apps can reach each other by docker_gwbridge: the setting \
+         net.bridge.bridge-nf-call-iptables is not 1",
+    )
+}
+
 /// What a run has to say where apps can reach more than they may. Only root can look.
 pub async fn look(network: &Network) -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    if let Some(text) = unseen(read) {
+        return Some(text.to_owned());
+    }
     let mut why = None;
-    for wall in walls(network, |path| std::fs::read_to_string(path).ok()) {
+    for wall in walls(network, read) {
         let found = match listed(wall.family).await {
             Ok(listing) => wall.gap(&listing).map(|gap| gap.to_string()),
             Err(error) => Some(error),

@@ -2,7 +2,7 @@
 //! the harness's to say (`site::wall`); here they are looked at and put in place.
 
 use harness::site::Site;
-use harness::site::wall::{Gap, walls};
+use harness::site::wall::{Gap, unseen, walls};
 
 use super::Check;
 use super::host::Host;
@@ -20,6 +20,11 @@ pub fn task_network(host: &dyn Host, site: &Site) -> Check {
     // Docker's package brings the program along.
     if !host.has("docker") {
         return Check::unknown(WHAT, "known once Docker is installed").wanted();
+    }
+    if let Some(text) = unseen(|path| host.read(path)) {
+        return Check::broken(WHAT, text)
+            .advise("modprobe br_netfilter && sysctl -w net.bridge.bridge-nf-call-iptables=1")
+            .wanted();
     }
     let (mut fix, mut why) = (Vec::new(), None);
     for wall in walls(&site.network, |path| host.read(path)) {

@@ -137,6 +137,22 @@ fn what_lets_nothing_by_may_come_first(#[case] rule: &str) {
 }
 
 #[rstest::rstest]
+#[case::shown(Some("1\n"), true)]
+#[case::not_shown(Some("0\n"), false)]
+#[case::not_loaded(None, false)]
+fn frames_on_the_bridge_have_to_be_shown_to_the_rules(
+    #[case] set: Option<&str>,
+    #[case] fine: bool,
+) {
+    let read = |path: &str| match path {
+        "/proc/sys/net/bridge/bridge-nf-call-iptables" => set.map(str::to_owned),
+        _ => Some("10\n".to_owned()),
+    };
+    assert_eq!(unseen(read).is_none(), fine);
+    assert_eq!(unseen(|_| None), None, "no bridge yet");
+}
+
+#[rstest::rstest]
 #[case::the_hosts(&[("/etc/resolv.conf", "search x\nnameserver 10.0.0.53\nnameserver 10.0.0.53\nnameserver\nnameserver x\n# nameserver 10.0.0.1\n")], &["10.0.0.53"])]
 #[case::loopback(&[("/etc/resolv.conf", "nameserver 127.0.0.1\nnameserver ::1\n")], &[])]
 #[case::a_stub(&[("/etc/resolv.conf", "nameserver 127.0.0.53\n"), ("/run/systemd/resolve/resolv.conf", "nameserver 10.0.0.2\n")], &["10.0.0.2"])]

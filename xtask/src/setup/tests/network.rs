@@ -78,6 +78,7 @@ fn version_6_has_a_wall_of_its_own_where_the_bridge_has_it() {
 #[case::no_program(Machine { programs: ["docker"].into(), ..fit() }, "iptables is not on the path")]
 #[case::no_answer(fit().with(RULES, refused("Permission denied")), "Permission denied")]
 #[case::no_rules_of_dockers(fit().with(RULES, said("-P FORWARD ACCEPT\n")), "its engine makes no rules")]
+#[case::frames_unseen(fit().file("/sys/class/net/docker_gwbridge/ifindex", "10"), "reach each other")]
 #[case::others_before(fit().with(RULES, said(&BARE.replacen("-A FORWARD", "-A FORWARD -j ACCEPT\n-A FORWARD", 1))), "comes before")]
 fn where_it_can_not_be_built_it_is_said_and_stops_nothing(
     #[case] machine: Machine,
