@@ -58,14 +58,17 @@ impl Checkout {
         let dir = &std::path::absolute(dir).map_err(write)?;
         let repo = dir.join("repo.git");
         let git = Git::new(&dir.join("git-home")).map_err(write)?;
-        git.call(FETCH)
+        let cloned = git
+            .call(FETCH)
             .args(["clone", "--quiet", "--bare", "--no-local", "--"])
             .arg(source.to_string())
             .arg(&repo)
             .credentials(source.url(), source.credentials())
             .run()
-            .await
-            .map_err(|error| refused(source, error))?;
+            .await;
+        if let Err(error) = cloned {
+            return Err(refused(&git, source, error).await);
+        }
         let mut checkout = Self {
             git,
             trees: dir.join("trees"),
@@ -252,7 +255,7 @@ impl Checkout {
                 Ok(_) => break,
                 // The forge says no: the next way, or `resolve` names what is missing.
                 Err(GitError::Failed { stderr, .. }) if is_answer(&stderr) => {}
-                Err(error) => return Err(refused(source, error)),
+                Err(error) => return Err(refused(&self.git, source, error).await),
             }
         }
         self.read_refs().await
@@ -351,8 +354,18 @@ impl Checkout {
     }
 }
 
-fn refused(source: &Source, error: GitError) -> CheckoutError {
+async fn refused(git: &Git, source: &Source, error: GitError) -> CheckoutError {
     match error {
+        GitError::Failed { stderr, .. } if is_redirect(&stderr) => CheckoutError::Redirected {
+            to: match source.url() {
+                Some(url) => {
+                    let asked = git.call(LOCAL).credentials(Some(url), source.credentials());
+                    asked.leads_to(url).await
+                }
+                None => None,
+            },
+            source_shown: source.to_string(),
+        },
         GitError::Failed { stderr, .. } if is_answer(&stderr) => CheckoutError::NotARepository {
             source_shown: source.to_string(),
             stderr,
@@ -363,6 +376,11 @@ fn refused(source: &Source, error: GitError) -> CheckoutError {
         },
         other => other.into(),
     }
+}
+
+/// Whether a redirect was not followed.
+fn is_redirect(stderr: &str) -> bool {
+    stderr.contains("The requested URL returned error: 30")
 }
 
 /// Whether somebody answered and said no, in contrast to a network that does not answer.
@@ -389,5 +407,7 @@ fn zero() -> CommitSha {
     "0".repeat(40).parse().expect("forty digits are a full sha")
 }
 
+#[cfg(test)]
+mod elsewhere;
 #[cfg(test)]
 pub(in crate::recipe) mod tests;
