@@ -245,7 +245,7 @@ fn location(asked: &Url, trace: &str) -> Option<Url> {
     let place = headers
         .filter_map(|(_, header)| header.split_once(':'))
         .filter(|(name, _)| name.eq_ignore_ascii_case("location"))
-        .last()?
+        .next_back()?
         .1;
     let mut place = asked.join(place.trim()).ok()?;
     place.set_query(None);
