@@ -5,6 +5,7 @@
 
 mod check;
 mod error;
+mod refused;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use self::check::{link_out, ref_name};
 pub use self::error::CheckoutError;
+use self::refused::{is_answer, refused};
 use super::git::{Git, GitError};
 use super::source::Source;
 use super::versions::{self, Release, Tag};
@@ -19,7 +21,7 @@ use crate::recipe::CommitSha;
 
 /// For what goes over a network.
 const FETCH: Duration = Duration::from_secs(300);
-/// For what reads the local copy.
+/// For what reads the local copy, and for a question.
 const LOCAL: Duration = Duration::from_secs(60);
 
 /// A fetched repository.
@@ -352,55 +354,6 @@ impl Checkout {
         names.truncate(3);
         names
     }
-}
-
-async fn refused(git: &Git, source: &Source, error: GitError) -> CheckoutError {
-    match error {
-        GitError::Failed { stderr, .. } if is_redirect(&stderr) => CheckoutError::Redirected {
-            to: match source.url() {
-                Some(url) => {
-                    let asked = git.call(LOCAL).credentials(Some(url), source.credentials());
-                    asked.leads_to(url).await
-                }
-                None => None,
-            },
-            source_shown: source.to_string(),
-        },
-        GitError::Failed { stderr, .. } if is_answer(&stderr) => CheckoutError::NotARepository {
-            source_shown: source.to_string(),
-            stderr,
-        },
-        GitError::Failed { stderr, .. } => CheckoutError::Unreachable {
-            source_shown: source.to_string(),
-            stderr,
-        },
-        other => other.into(),
-    }
-}
-
-/// Whether a redirect was not followed.
-fn is_redirect(stderr: &str) -> bool {
-    stderr.contains("The requested URL returned error: 30")
-}
-
-/// Whether somebody answered and said no, in contrast to a network that does not answer.
-fn is_answer(stderr: &str) -> bool {
-    const SAYS_NO: [&str; 12] = [
-        "does not appear to be a git",
-        "does not exist",
-        "not found",
-        "no such file",
-        "authentication failed",
-        "could not read username",
-        "permission denied",
-        "not our ref",
-        "couldn't find remote ref",
-        "unadvertised object",
-        "the requested url returned error: 40",
-        "not a git repository",
-    ];
-    let said = stderr.to_ascii_lowercase();
-    SAYS_NO.iter().any(|no| said.contains(no))
 }
 
 fn zero() -> CommitSha {

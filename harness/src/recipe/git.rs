@@ -244,8 +244,7 @@ fn location(asked: &Url, trace: &str) -> Option<Url> {
         .filter_map(|line| line.split_once("<= Recv header: "));
     let place = headers
         .filter_map(|(_, header)| header.split_once(':'))
-        .filter(|(name, _)| name.eq_ignore_ascii_case("location"))
-        .next_back()?
+        .rfind(|(name, _)| name.eq_ignore_ascii_case("location"))?
         .1;
     let mut place = asked.join(place.trim()).ok()?;
     place.set_query(None);
