@@ -2,6 +2,9 @@
 //!
 //! A binary without the usual harness, for it plays the process between, too.
 
+#[path = "repo_local/network.rs"]
+mod network;
+
 use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd};
@@ -21,10 +24,15 @@ type Test = fn() -> anyhow::Result<()>;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
+    let called = std::env::args().next().unwrap_or_default();
+    if Path::new(&called).ends_with(network::ATTACKER) {
+        network::attack(std::env::args().skip(1)).expect("the attacker is called with its ports");
+        return ExitCode::SUCCESS;
+    }
     if arguments.next().is_some_and(|role| role == CONFINE_ROLE) {
         return confine(arguments);
     }
-    let tests: [(&str, Test); 12] = [
+    let tests: [(&str, Test); 14] = [
         ("exit_status_is_the_outcome", exit_status_is_the_outcome),
         ("its_environment_is_its_own", its_environment_is_its_own),
         ("no_descriptor_is_inherited", no_descriptor_is_inherited),
@@ -35,6 +43,14 @@ fn main() -> ExitCode {
             it_reads_no_folder_of_the_session,
         ),
         ("it_can_gain_no_rights", it_can_gain_no_rights),
+        (
+            "it_reaches_the_proxys_port_only_and_binds_none",
+            network::it_reaches_the_proxys_port_only,
+        ),
+        (
+            "without_a_proxy_it_reaches_no_port",
+            network::without_a_proxy_it_reaches_no_port,
+        ),
         (
             "what_it_left_running_ends_with_it",
             what_it_left_running_ends_with_it,
@@ -65,14 +81,17 @@ fn main() -> ExitCode {
 }
 
 /// A session's folders, with a recipe that ships one test.
-struct Session(tempfile::TempDir);
+struct Session {
+    dir: tempfile::TempDir,
+    proxy: Option<u16>,
+}
 
 impl Session {
     fn new(script: &str) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         // As a state directory is: everyone may enter it.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
-        let session = Self(dir);
+        let session = Self { dir, proxy: None };
         for folder in ["tree/tests/custom", "runs/r", "sessions/r"] {
             fs::create_dir_all(session.path(folder))?;
         }
@@ -89,7 +108,7 @@ impl Session {
     }
 
     fn path(&self, below: &str) -> PathBuf {
-        self.0.path().join(below)
+        self.dir.path().join(below)
     }
 
     async fn start(&self, deadline: Duration) -> anyhow::Result<Ran> {
@@ -101,6 +120,7 @@ impl Session {
             env_file: &self.path("sessions/r/app.env"),
             state: &self.path("sessions/r/state.json"),
             authority: None,
+            proxy: self.proxy,
         };
         Ok(run(Path::new("custom/t"), &around, deadline).await?)
     }

@@ -6,13 +6,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use forge_model::gitea::Push;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::watch;
 
 use crate::oracle::{Posted, What};
 use crate::words::{chatter, command, help};
-use crate::world::{ALLOWED, BOT, EDITOR, MEMBERS, Place, STRANGERS, World};
+use crate::world::{ALLOWED, BOT, EDITOR, LONG, MEMBERS, Place, STRANGERS, World};
 
 const BEAT: Duration = Duration::from_millis(100);
 /// Pull requests with several commands at a time, and how much happens on each.
@@ -188,7 +189,13 @@ impl Poster {
             0..=3 => self.command_among(&place),
             4..=7 => {
                 let sha = self.world.commit();
-                self.world.gitea.push(&place.0, place.1, &sha)?;
+                // One that comes in the second of the command is not run under it.
+                let ago = match self.rng.random_bool(0.7) {
+                    true => LONG,
+                    false => Duration::ZERO,
+                };
+                let push = Push::new(&sha).ago(ago);
+                self.world.gitea.push_with(&place.0, place.1, push)?;
                 self.script
                     .heads
                     .entry(place.clone())

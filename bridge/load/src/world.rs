@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use forge_model::gitea::{Content, Head, NewRepo, Right, Visible};
@@ -22,6 +23,8 @@ pub const EDITOR: &str = "eve";
 pub const ORGANISATION: &str = "coop";
 /// The repository whose builds are the runs.
 pub const CI: &str = "coop/cc-ci";
+/// What was pushed so long ago was there before any comment, whatever the clock did meanwhile.
+pub const LONG: Duration = Duration::from_secs(3 * 3_600);
 const SECRET: &str = "a secret of the trial";
 
 /// How large a world is.
@@ -208,9 +211,9 @@ impl World {
         let short = &sha[32..];
         let head = if short.ends_with(['3', '9']) {
             let fork = format!("{author}/{}", repo.split('/').next_back().unwrap_or("app"));
-            Head::fork(&fork, "main", &sha)
+            Head::fork(&fork, "main", &sha).ago(LONG)
         } else {
-            Head::branch(&format!("x-{short}-$(id)&a=<b>%20\u{e9}"), &sha)
+            Head::branch(&format!("x-{short}-$(id)&a=<b>%20\u{e9}"), &sha).ago(LONG)
         };
         Ok((self.gitea.open_pull(repo, author, head)?, sha))
     }

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 /// The word that begins a command.
 pub const WORD: &str = "!testme";
+/// As many digits has a commit's id.
+const WHOLE_COMMIT: usize = 40;
 
 /// What is in one comment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +45,19 @@ pub struct Asked {
     pub quick: bool,
     /// The version to upgrade from.
     pub from: Option<String>,
+    /// What the head's id begins with, in small letters: 7 to 40 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+impl Asked {
+    /// Whether no other commit can be meant. Of two commits with the same beginning, however long
+    /// it looks to people, both can be made by one who wants to exchange them.
+    pub fn names_a_whole_commit(&self) -> bool {
+        self.commit
+            .as_ref()
+            .is_some_and(|commit| commit.len() == WHOLE_COMMIT)
+    }
 }
 
 /// What was not understood.
@@ -65,6 +80,8 @@ pub enum Why {
     NotAVersion,
     /// Two versions to upgrade from.
     TwoVersions,
+    /// Two commits to test.
+    TwoCommits,
     /// `stop` and words for a run.
     StopAndMore,
 }

@@ -8,10 +8,45 @@ use rstest::rstest;
 use super::*;
 
 /// What structure is made of.
-const PIECES: [&str; 36] = [
-    "!testme", "!TESTME", "\n", "\n\n", "\r\n", "\r", " ", "    ", "\t", "> ", "- ", "1. ", "# ",
-    "```", "~~~", "`", "``", "*", "**", "_", "~~", "[", "](", ")", "![", "]: ", "[^1]", "<a ", ">",
-    "<!--", "-->", "|", "\\", "\0", "\u{202e}", "quick",
+const PIECES: [&str; 38] = [
+    "!testme",
+    "!TESTME",
+    "\n",
+    "\n\n",
+    "\r\n",
+    "\r",
+    " ",
+    "    ",
+    "\t",
+    "> ",
+    "- ",
+    "1. ",
+    "# ",
+    "```",
+    "~~~",
+    "`",
+    "``",
+    "*",
+    "**",
+    "_",
+    "~~",
+    "[",
+    "](",
+    ")",
+    "![",
+    "]: ",
+    "[^1]",
+    "<a ",
+    ">",
+    "<!--",
+    "-->",
+    "|",
+    "\\",
+    "\0",
+    "\u{202e}",
+    "quick",
+    "ABCDEF1",
+    "0a1b2c3d4e",
 ];
 
 fn hostile() -> impl Strategy<Value = String> {
@@ -45,6 +80,9 @@ proptest! {
             prop_assert!(asked.tiers.is_sorted_by(|one, other| one < other));
             let version = asked.from.unwrap_or_default();
             prop_assert!(version.len() <= 64 && !version.starts_with('-'));
+            let commit = asked.commit.unwrap_or("0000000".to_owned());
+            prop_assert!((7..=40).contains(&commit.len()), "{commit}");
+            prop_assert!(commit.bytes().all(|byte| b"0123456789abcdef".contains(&byte)), "{commit}");
         }
     }
 
@@ -61,6 +99,19 @@ proptest! {
         let parsed = parse(&lines.join(&gap));
         prop_assert!(matches!(parsed.command, Some(Command::Test(Asked { quick: true, .. }))), "{parsed:?}");
         prop_assert_eq!(parsed.others, 0);
+    }
+
+    #[test]
+    fn a_commit_is_one_in_any_case_and_nothing_else_is(
+        commit in "[0-9a-fA-F]{7,40}",
+        other in "[0-9a-fA-F]{0,6}|[0-9a-fA-F]{41,60}|[0-9a-f]{3,20}[g-zG-Z:./\\\\][0-9a-f]{3,20}",
+    ) {
+        let asked = |word: &str| match parse(&format!("!testme {word}")).command {
+            Some(Command::Test(asked)) => asked.commit,
+            _ => None,
+        };
+        prop_assert_eq!(asked(&commit), Some(commit.to_ascii_lowercase()));
+        prop_assert_eq!(asked(&other), None);
     }
 
     #[test]

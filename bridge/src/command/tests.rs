@@ -7,6 +7,7 @@ fn test(tiers: &[Tier], quick: bool, from: Option<&str>) -> Command {
         tiers: tiers.to_vec(),
         quick,
         from: from.map(str::to_owned),
+        commit: None,
     })
 }
 
@@ -44,6 +45,27 @@ fn a_command_is_understood(#[case] body: &str, #[case] command: Command) {
 }
 
 #[rstest]
+#[case("abcdef1", "abcdef1", &[], false)]
+#[case("1234567", "1234567", &[], false)]
+#[case("ABCdef0123456789abcdef0123456789abcdef01 quick", "abcdef0123456789abcdef0123456789abcdef01", &[], true)]
+#[case("upgrade deadbeef deadbeef", "deadbeef", &[Install, Upgrade], false)]
+fn a_commit_is_understood(
+    #[case] words: &str,
+    #[case] commit: &str,
+    #[case] tiers: &[Tier],
+    #[case] quick: bool,
+) {
+    let Command::Test(asked) = only(&format!("!testme {words}")) else {
+        panic!("{words} starts nothing");
+    };
+    assert_eq!(asked.commit.as_deref(), Some(commit));
+    assert_eq!(asked.quick, quick);
+    assert!(tiers.ends_with(&asked.tiers), "{asked:?}");
+    let json = serde_json::to_string(&asked).unwrap();
+    assert_eq!(serde_json::from_str::<Asked>(&json).unwrap(), asked);
+}
+
+#[rstest]
 #[case("upgarde", "upgarde", Why::NoSuchWord, Some("upgrade"))]
 #[case("Instal", "Instal", Why::NoSuchWord, Some("install"))]
 #[case("qick", "qick", Why::NoSuchWord, Some("quick"))]
@@ -57,6 +79,18 @@ fn a_command_is_understood(#[case] body: &str, #[case] command: Command) {
 #[case("--", "--", Why::NoSuchWord, None)]
 #[case("--tiers", "--tiers", Why::NoSuchWord, None)]
 #[case("stop please", "please", Why::NoSuchWord, None)]
+#[case::short("abcdef", "abcdef", Why::NoSuchWord, None)]
+#[case::long(
+    "0123456789012345678901234567890123456789a",
+    "012345678901234567890123456789012345678…",
+    Why::NoSuchWord,
+    None
+)]
+#[case("abcdefg", "abcdefg", Why::NoSuchWord, None)]
+#[case("abcdef1=", "abcdef1=", Why::NoSuchWord, None)]
+#[case("abcdef1,quick", "abcdef1", Why::NoSuchWord, None)]
+#[case("abcdef1 abcdef12", "abcdef1", Why::TwoCommits, None)]
+#[case("stop abcdef1", "abcdef1", Why::StopAndMore, None)]
 #[case("from", "from", Why::NoVersion, None)]
 #[case("--from=", "--from=", Why::NoVersion, None)]
 #[case("from=-rf", "-rf", Why::NotAVersion, None)]

@@ -3,9 +3,11 @@
 use results::outcome::Tier;
 use results::text::cut;
 
-use super::{Asked, Command, Unknown, Why};
+use super::{Asked, Command, Unknown, WHOLE_COMMIT, Why};
 
 const LONGEST_VERSION: usize = 64;
+/// As short as git writes ids.
+const SHORTEST_COMMIT: usize = 7;
 /// How much of a word is kept and looked at.
 const LONGEST_WORD: usize = 40;
 /// How many letters a word may be off.
@@ -46,6 +48,10 @@ fn read(line: &str) -> Result<Command, Unknown> {
                 run.get_or_insert(given);
                 take_list(&mut asked, given, value.unwrap_or_default())?;
             }
+            (commit, None) if is_commit(commit) => {
+                run.get_or_insert(given);
+                take_commit(&mut asked, commit)?;
+            }
             _ => {
                 run.get_or_insert(given);
                 take_list(&mut asked, given, word)?;
@@ -77,6 +83,19 @@ fn take_version(asked: &mut Asked, given: &str, value: Option<&str>) -> Result<(
         Some(before) if asked.from.as_ref() != Some(&before) => {
             Err(unknown(&before, Why::TwoVersions))
         }
+        _ => Ok(()),
+    }
+}
+
+/// None of the commands' own words is one.
+fn is_commit(text: &str) -> bool {
+    (SHORTEST_COMMIT..=WHOLE_COMMIT).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn take_commit(asked: &mut Asked, commit: &str) -> Result<(), Unknown> {
+    match asked.commit.replace(commit.to_owned()) {
+        Some(before) if before != commit => Err(unknown(&before, Why::TwoCommits)),
         _ => Ok(()),
     }
 }

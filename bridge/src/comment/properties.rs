@@ -134,6 +134,7 @@ fn comments(text: &str) -> Vec<String> {
         tiers: vec![Tier::Custom],
         quick: true,
         from: Some(text.to_owned()),
+        commit: None,
     };
     held.notes = vec![
         Note::FirstOfSeveral(2),

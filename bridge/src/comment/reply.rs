@@ -5,6 +5,7 @@ use super::inert::{code, link};
 use super::marker::Marker;
 use super::status::note;
 use crate::command::{Unknown, Why};
+use crate::names::CommitSha;
 
 const WORD: usize = 64;
 
@@ -13,6 +14,7 @@ const HELP: &str = "\
 | --- | --- |
 | `!testme` | all tests are run on the head of this pull request |
 | `!testme upgrade custom` | only these tiers: `install` (always), `upgrade`, `backup`, `restore`, `custom` |
+| `!testme <commit>` | as `!testme`, if the head is that commit; its first seven digits are enough where it was pushed before |
 | `!testme quick` | a run begins from the warm volume of the recipe, where there is one |
 | `!testme from=1.2.0+3.4.5` | the upgrade begins from that version |
 | `!testme stop` | what waits or runs for this pull request is stopped |
@@ -37,6 +39,21 @@ pub enum Reply {
     NotEnrolled,
     /// The head is no full commit id.
     BadHead,
+    /// The head was pushed, or may have been, after the comment. With the head of then, where it is
+    /// known.
+    Unseen {
+        then: Option<CommitSha>,
+        head: CommitSha,
+    },
+    /// The forge does not say when the head was pushed.
+    NoHistory {
+        head: CommitSha,
+    },
+    /// A commit was named that is not the head.
+    OtherHead {
+        named: String,
+        head: CommitSha,
+    },
     /// A run of this head is live. With the comment that says how it goes.
     Live {
         link: Option<String>,
@@ -65,6 +82,19 @@ fn text(reply: &Reply) -> String {
         Reply::ForkGone => "The repository that this pull request comes from is gone, so nothing was started. Push the branch again and open a new pull request.",
         Reply::NotEnrolled => "This repository is not enrolled here, so nothing was started. An operator can add it.",
         Reply::BadHead => "The forge does not say which commit is the head of this pull request, so nothing was started. Push again, then write `!testme` in a new comment.",
+        Reply::Unseen { then, head } => {
+            let was = match then {
+                Some(then) => format!("`{}` was the head when this was written, and now it is `{}`", then.short(), head.short()),
+                None => format!("The head is `{}`, and I can't tell that it was there before this was written", head.short()),
+            };
+            return format!("{was}, so nothing was started: nobody's word counts for what came after it. {}", by_commit(head));
+        }
+        Reply::NoHistory { head } => {
+            return format!("The forge does not show me when the head, `{}`, was pushed, so nothing was started. {}", head.short(), by_commit(head));
+        }
+        Reply::OtherHead { named, head } => {
+            return format!("The head of this pull request is `{}`, and not {}, so nothing was started. {}", head.short(), code(named, WORD), by_commit(head));
+        }
         Reply::Live { link: url } => {
             let there = link("its comment", url.as_deref()).unwrap_or("its comment".to_owned());
             return format!("A run of this commit is under way already; {there} says how it goes. To begin anew, write `!testme stop` first.");
@@ -72,6 +102,11 @@ fn text(reply: &Reply) -> String {
         Reply::NothingToStop => "Nothing waits or runs for this pull request, so there is nothing to stop.",
     }
     .to_owned()
+}
+
+/// How somebody says which commit is meant.
+fn by_commit(head: &CommitSha) -> String {
+    format!("To have that commit tested, look at it, and write `!testme {head}` in a new comment.")
 }
 
 fn puzzled(unknown: &Unknown) -> String {
@@ -88,6 +123,9 @@ fn puzzled(unknown: &Unknown) -> String {
         }
         (Why::TwoVersions, _) => {
             format!("A run can begin from one version only, and {word} is not the only one.")
+        }
+        (Why::TwoCommits, _) => {
+            format!("A run is of one commit only, and {word} is not the only one.")
         }
         (Why::StopAndMore, _) => format!("`stop` stands alone, and here is {word}, too."),
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::command::{Unknown, Why};
+use crate::names::CommitSha;
 
 #[test]
 fn replies_read_well() {
@@ -19,6 +20,19 @@ fn replies_read_well() {
             link: Some(url.to_owned()),
         },
         Reply::Live { link: None },
+        Reply::Unseen {
+            then: Some(sha('a')),
+            head: sha('b'),
+        },
+        Reply::Unseen {
+            then: None,
+            head: sha('b'),
+        },
+        Reply::NoHistory { head: sha('b') },
+        Reply::OtherHead {
+            named: "0a1b2c3".to_owned(),
+            head: sha('b'),
+        },
     ];
     let said = all.map(|it| {
         let text = reply(&it, &[], &marker);
@@ -50,7 +64,19 @@ fn replies_read_well() {
     A run of this commit is under way already; [its comment](<https://git.test/a/b/pulls/7#issuecomment-9>) says how it goes. To begin anew, write `!testme stop` first.
 
     A run of this commit is under way already; its comment says how it goes. To begin anew, write `!testme stop` first.
+
+    `aaaaaaaa` was the head when this was written, and now it is `bbbbbbbb`, so nothing was started: nobody's word counts for what came after it. To have that commit tested, look at it, and write `!testme bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb` in a new comment.
+
+    The head is `bbbbbbbb`, and I can't tell that it was there before this was written, so nothing was started: nobody's word counts for what came after it. To have that commit tested, look at it, and write `!testme bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb` in a new comment.
+
+    The forge does not show me when the head, `bbbbbbbb`, was pushed, so nothing was started. To have that commit tested, look at it, and write `!testme bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb` in a new comment.
+
+    The head of this pull request is `bbbbbbbb`, and not `0a1b2c3`, so nothing was started. To have that commit tested, look at it, and write `!testme bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb` in a new comment.
     ");
+}
+
+fn sha(digit: char) -> CommitSha {
+    digit.to_string().repeat(40).parse().unwrap()
 }
 
 #[test]
@@ -72,6 +98,7 @@ fn help_says_every_word_and_what_was_not_understood() {
         unknown("from", Why::NoVersion, None),
         unknown("a;b", Why::NotAVersion, None),
         unknown("1", Why::TwoVersions, None),
+        unknown("0a1b2c3", Why::TwoCommits, None),
         unknown("quick", Why::StopAndMore, None),
     ];
     insta::assert_snapshot!(format!("{help}---\n{}", puzzled.join("\n")), @"
@@ -81,6 +108,7 @@ fn help_says_every_word_and_what_was_not_understood() {
     | --- | --- |
     | `!testme` | all tests are run on the head of this pull request |
     | `!testme upgrade custom` | only these tiers: `install` (always), `upgrade`, `backup`, `restore`, `custom` |
+    | `!testme <commit>` | as `!testme`, if the head is that commit; its first seven digits are enough where it was pushed before |
     | `!testme quick` | a run begins from the warm volume of the recipe, where there is one |
     | `!testme from=1.2.0+3.4.5` | the upgrade begins from that version |
     | `!testme stop` | what waits or runs for this pull request is stopped |
@@ -93,6 +121,7 @@ fn help_says_every_word_and_what_was_not_understood() {
     After `from` there has to be a version. Nothing was started.
     `a;b` can't be a version: those have letters, digits and `.+_-`, at most 64. Nothing was started.
     A run can begin from one version only, and `1` is not the only one. Nothing was started.
+    A run is of one commit only, and `0a1b2c3` is not the only one. Nothing was started.
     `stop` stands alone, and here is `quick`, too. Nothing was started.
     ");
 }

@@ -279,6 +279,7 @@ fn what_was_asked_for_and_notes_are_said() {
         tiers: vec![Tier::Upgrade, Tier::Custom],
         quick: true,
         from: Some("1.0.0+1.22".to_owned()),
+        commit: None,
     };
     held.notes = vec![
         Note::FirstOfSeveral(1),

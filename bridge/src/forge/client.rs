@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use url::Url;
 
+use super::history::EntryWire;
 use super::pages::seconds;
 use super::wire::{CommentWire, PullWire, RepoWire, UserWire, VersionWire};
-use super::{Author, Comment, CommitStatus, ForgeError, Membership, Pull, RepoInfo};
+use super::{Author, Comment, CommitStatus, ForgeError, History, Membership, Pull, RepoInfo};
 use crate::http::{Answer, Ask, Broken, Http, SetupError};
 use crate::names::{CommentId, CommitSha, PullNumber, Repo, is_name};
 use crate::secret::Secret;
@@ -87,6 +88,19 @@ impl Forge {
         let ask = of_repo(Method::GET, repo, &["pulls", &number.to_string()]);
         let wire: PullWire = self.get(&what, ask).await?;
         wire.read(number).map_err(|why| self.odd(&what, why))
+    }
+
+    /// When the head of a pull request changed. Asked for without a page it comes whole.
+    pub async fn history(&self, repo: &Repo, number: PullNumber) -> Result<History, ForgeError> {
+        let what = format!("timeline of {repo}#{number}");
+        let ask = of_repo(
+            Method::GET,
+            repo,
+            &["issues", &number.to_string(), "timeline"],
+        );
+        // A list of nothing is written as null.
+        let entries: Option<Vec<EntryWire>> = self.get(&what, ask).await?;
+        Ok(History::from(entries.unwrap_or_default()))
     }
 
     pub async fn membership(&self, org: &str, login: &str) -> Result<Membership, ForgeError> {

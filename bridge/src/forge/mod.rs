@@ -5,6 +5,7 @@
 //! is done about them differs.
 
 mod client;
+mod history;
 mod pages;
 mod wire;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use client::{Forge, Settings};
+pub use history::{Event, Happened, History};
 
 use crate::names::{CommentId, CommitSha, PullNumber, Repo};
 

@@ -1,8 +1,10 @@
 //! Reads the comments of pull requests that changed, and decides each that holds a command.
 //!
 //! Invariants: a comment is decided once, in one transaction with all that follows from it; nothing
-//! is started or said before that; whoever may not be proved to be allowed is not.
+//! is started or said before that; whoever may not be proved to be allowed is not, and a head that
+//! may not be proved to be the one that was seen is not run.
 
+mod head;
 mod rule;
 mod store_it;
 
@@ -14,14 +16,15 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::bridge::Bridge;
-use crate::command::{self, Parsed};
-use crate::forge::{Comment, ForgeError, Membership, Pull};
+use crate::command::{self, Command, Parsed};
+use crate::forge::{Comment, ForgeError, History, Membership, Pull};
 use crate::names::{PullNumber, Repo};
 use crate::point::{self, Point};
 use crate::poll;
 use crate::stage::{Stage, Trouble};
 use crate::store::{self, Due, StoreError};
 
+pub use head::{Seen, seen};
 pub use rule::{Ruling, Standing, rule};
 
 /// The stage of decisions.
@@ -88,6 +91,8 @@ struct Case {
     comment: Comment,
     parsed: Parsed,
     standing: Standing,
+    /// Which head it is about.
+    seen: Seen,
 }
 
 impl Judge {
@@ -118,15 +123,29 @@ impl Judge {
         }
         let pull = self.0.forge.pull(&due.repo, due.number).await?;
         let mut known = HashMap::new();
+        let mut history = None;
         let mut cases = Vec::new();
         for (comment, parsed) in fresh {
             let standing = self
                 .standing(&due.repo, &comment, &parsed, &mut known)
                 .await?;
+            let seen = match (&parsed.command, &pull.head) {
+                (Some(Command::Test(asked)), Some(head))
+                    if !asked.names_a_whole_commit() && standing == Standing::Allowed =>
+                {
+                    if history.is_none() {
+                        history = Some(self.history(due).await?);
+                    }
+                    let told = history.as_ref().and_then(Option::as_ref);
+                    told.map_or(Seen::Unknown, |told| seen(told, &comment, head))
+                }
+                _ => Seen::Unknown,
+            };
             cases.push(Case {
                 comment,
                 parsed,
                 standing,
+                seen,
             });
         }
         point::reach(Point::Read);
@@ -148,6 +167,19 @@ impl Judge {
                 }
                 _ => Err(error.into()),
             },
+        }
+    }
+
+    /// None: the forge does not tell. What it can't tell now is asked again.
+    async fn history(&self, due: &Due) -> Result<Option<History>, Trouble> {
+        let (repo, number) = (&due.repo, due.number);
+        match self.0.forge.history(repo, number).await {
+            Ok(history) => Ok(Some(history)),
+            Err(error @ ForgeError::Passing { .. }) => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%repo, number, "{error}");
+                Ok(None)
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! What follows from a comment, as far as it does not depend on other comments.
 
+use super::Seen;
 use crate::command::{Asked, Command, Parsed};
 use crate::comment::Reply;
 use crate::forge::{Comment, Pull, PullState};
@@ -54,6 +55,7 @@ pub fn rule(
     comment: &Comment,
     parsed: &Parsed,
     standing: Standing,
+    seen: &Seen,
     pull: &Pull,
     enrolled: bool,
 ) -> Ruling {
@@ -99,7 +101,7 @@ pub fn rule(
             }),
         },
         Command::Stop => Ruling::Stop,
-        Command::Test(asked) => test(asked, pull),
+        Command::Test(asked) => test(asked, seen, pull),
     }
 }
 
@@ -114,7 +116,7 @@ fn unenrolled(command: &Command, standing: Standing) -> Ruling {
     Ruling::ignore("the repository is not enrolled, and no member asked for a run")
 }
 
-fn test(asked: &Asked, pull: &Pull) -> Ruling {
+fn test(asked: &Asked, seen: &Seen, pull: &Pull) -> Ruling {
     match (pull.state, &pull.head) {
         (PullState::Merged, _) => Ruling::refuse("the pull request is merged", Reply::Merged),
         (PullState::Closed, _) if pull.fork_gone => {
@@ -122,9 +124,42 @@ fn test(asked: &Asked, pull: &Pull) -> Ruling {
         }
         (PullState::Closed, _) => Ruling::refuse("the pull request is closed", Reply::Closed),
         (PullState::Open, None) => Ruling::refuse("the head is no full commit", Reply::BadHead),
-        (PullState::Open, Some(head)) => Ruling::Start {
-            asked: asked.clone(),
-            head: head.clone(),
+        (PullState::Open, Some(head)) => match unseen(asked, seen, head) {
+            Some((reason, reply)) => Ruling::Only {
+                outcome: Outcome::Unseen,
+                reason: reason.to_owned(),
+                reply: Some(reply),
+            },
+            None => Ruling::Start {
+                asked: asked.clone(),
+                head: head.clone(),
+            },
         },
+    }
+}
+
+/// Why the head is not the one that is meant, and what is said.
+fn unseen(asked: &Asked, seen: &Seen, head: &CommitSha) -> Option<(&'static str, Reply)> {
+    let head = head.clone();
+    if let Some(named) = &asked.commit {
+        if !head.as_str().starts_with(named) {
+            let named = named.clone();
+            return Some(("another commit was named", Reply::OtherHead { named, head }));
+        }
+        if asked.names_a_whole_commit() {
+            return None;
+        }
+    }
+    match seen {
+        Seen::Head => None,
+        Seen::Other(then) => {
+            let then = then.clone();
+            let reason = "the head is not known to be from before the comment";
+            Some((reason, Reply::Unseen { then, head }))
+        }
+        Seen::Unknown => {
+            let reason = "the forge does not show when the head was pushed";
+            Some((reason, Reply::NoHistory { head }))
+        }
     }
 }

@@ -32,7 +32,15 @@ pub fn one(
         pull,
         case,
     };
-    match rule(&case.comment, &case.parsed, case.standing, pull, enrolled) {
+    let ruling = rule(
+        &case.comment,
+        &case.parsed,
+        case.standing,
+        &case.seen,
+        pull,
+        enrolled,
+    );
+    match ruling {
         Ruling::Only {
             outcome,
             reason,
@@ -68,7 +76,7 @@ impl Desk<'_> {
         if new.is_none() {
             return Ok(());
         }
-        if matches!(outcome, Outcome::Help) {
+        if matches!(outcome, Outcome::Help | Outcome::Unseen) {
             self.react()?;
         }
         match reply {

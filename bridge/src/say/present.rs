@@ -43,6 +43,7 @@ pub fn present(
             tiers: run.order.tiers.clone(),
             quick: run.order.quick,
             from: run.order.from.clone(),
+            commit: None,
         };
         let links = Links::new(bridge, run);
         let view = View {

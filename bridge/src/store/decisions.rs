@@ -17,6 +17,8 @@ pub enum Outcome {
     Stop,
     Help,
     Refuse,
+    /// The head is not known to be the one that was seen.
+    Unseen,
     /// Nothing was said.
     Ignore,
     /// A command in a repository that is not enrolled.
@@ -24,12 +26,13 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Start,
         Self::Live,
         Self::Stop,
         Self::Help,
         Self::Refuse,
+        Self::Unseen,
         Self::Ignore,
         Self::NotEnrolled,
     ];
@@ -41,6 +44,7 @@ impl Outcome {
             Self::Stop => "stop",
             Self::Help => "help",
             Self::Refuse => "refuse",
+            Self::Unseen => "unseen",
             Self::Ignore => "ignore",
             Self::NotEnrolled => "not enrolled",
         }

@@ -7,6 +7,7 @@
 
 mod builds;
 mod drone;
+mod elsewhere;
 mod forge;
 mod lists;
 mod local;

@@ -5,7 +5,7 @@ use forge_model::faults::{Fault, Rule};
 use forge_model::gitea::NewRepo;
 use forge_model::kind::Kind;
 
-use crate::world::{CI, REPO, World, full};
+use crate::world::{CI, LONG, REPO, World, full};
 
 #[tokio::test]
 async fn a_comment_whose_answer_was_lost_is_found_and_not_posted_again() {
@@ -212,7 +212,7 @@ async fn hostile_names_of_branches_are_text_and_nothing_else() {
     ];
     for (nth, branch) in hostile.into_iter().enumerate() {
         let sha = full(&format!("abc{nth}"));
-        let head = forge_model::gitea::Head::branch(branch, &sha);
+        let head = forge_model::gitea::Head::branch(branch, &sha).ago(LONG);
         let number = world.gitea.open_pull(REPO, "ada", head).unwrap();
         world.say(REPO, number, "ada", "!testme");
         let said = world.only(REPO, number, "**PASS**").await.body;

@@ -8,6 +8,7 @@
 mod answers;
 mod checking;
 mod going_wrong;
+mod heads;
 mod local;
 mod program;
 mod runs;

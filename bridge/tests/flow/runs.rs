@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use forge_model::drone::Status;
+use forge_model::gitea::Push;
 use forge_model::{Kind, When};
 use results::outcome::Verdict;
 use tokio::sync::Semaphore;
 
-use crate::world::{REPO, World, full, pass, summary};
+use crate::world::{LONG, REPO, World, full, pass, summary};
 
 #[tokio::test]
 async fn a_command_starts_one_run_whose_end_is_in_one_comment() {
@@ -130,7 +131,8 @@ async fn a_newer_head_takes_the_place_of_one_that_waits() {
     world.only(REPO, first, "**Running**").await;
     world.say(REPO, second, "ada", "!testme");
     world.only(REPO, second, "**Queued**").await;
-    world.gitea.push(REPO, second, &full("bbb2")).unwrap();
+    let newer = Push::new(&full("bbb2")).ago(LONG);
+    world.gitea.push_with(REPO, second, newer).unwrap();
     world.say(REPO, second, "ada", "!testme");
     world
         .until("both comments of the second pull request", || {

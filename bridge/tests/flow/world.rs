@@ -30,6 +30,9 @@ const SCOPES: [&str; 4] = [
     "write:repository",
 ];
 
+/// As long before the first comment a pull request was opened.
+pub const LONG: Duration = Duration::from_secs(3_600);
+
 pub struct World {
     pub gitea: Gitea,
     pub drone: Drone,
@@ -172,7 +175,7 @@ impl World {
 
     pub fn pull(&self, repo: &str, sha: &str) -> u64 {
         let branch = format!("change-{sha}");
-        let head = Head::branch(&branch, &full(sha));
+        let head = Head::branch(&branch, &full(sha)).ago(LONG);
         self.gitea.open_pull(repo, "ada", head).unwrap()
     }
 

@@ -281,5 +281,7 @@ fn in_zone(zone: &AppDomain, host: &str) -> bool {
 }
 
 #[cfg(test)]
+mod elsewhere;
+#[cfg(test)]
 #[path = "tests.rs"]
 mod tests;

@@ -5,6 +5,7 @@
 
 mod check;
 mod error;
+mod refused;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use self::check::{link_out, ref_name};
 pub use self::error::CheckoutError;
+use self::refused::{is_answer, refused};
 use super::git::{Git, GitError};
 use super::source::Source;
 use super::versions::{self, Release, Tag};
@@ -19,7 +21,7 @@ use crate::recipe::CommitSha;
 
 /// For what goes over a network.
 const FETCH: Duration = Duration::from_secs(300);
-/// For what reads the local copy.
+/// For what reads the local copy, and for a question.
 const LOCAL: Duration = Duration::from_secs(60);
 
 /// A fetched repository.
@@ -58,14 +60,17 @@ impl Checkout {
         let dir = &std::path::absolute(dir).map_err(write)?;
         let repo = dir.join("repo.git");
         let git = Git::new(&dir.join("git-home")).map_err(write)?;
-        git.call(FETCH)
+        let cloned = git
+            .call(FETCH)
             .args(["clone", "--quiet", "--bare", "--no-local", "--"])
             .arg(source.to_string())
             .arg(&repo)
             .credentials(source.url(), source.credentials())
             .run()
-            .await
-            .map_err(|error| refused(source, error))?;
+            .await;
+        if let Err(error) = cloned {
+            return Err(refused(&git, source, error).await);
+        }
         let mut checkout = Self {
             git,
             trees: dir.join("trees"),
@@ -252,7 +257,7 @@ impl Checkout {
                 Ok(_) => break,
                 // The forge says no: the next way, or `resolve` names what is missing.
                 Err(GitError::Failed { stderr, .. }) if is_answer(&stderr) => {}
-                Err(error) => return Err(refused(source, error)),
+                Err(error) => return Err(refused(&self.git, source, error).await),
             }
         }
         self.read_refs().await
@@ -351,43 +356,11 @@ impl Checkout {
     }
 }
 
-fn refused(source: &Source, error: GitError) -> CheckoutError {
-    match error {
-        GitError::Failed { stderr, .. } if is_answer(&stderr) => CheckoutError::NotARepository {
-            source_shown: source.to_string(),
-            stderr,
-        },
-        GitError::Failed { stderr, .. } => CheckoutError::Unreachable {
-            source_shown: source.to_string(),
-            stderr,
-        },
-        other => other.into(),
-    }
-}
-
-/// Whether somebody answered and said no, in contrast to a network that does not answer.
-fn is_answer(stderr: &str) -> bool {
-    const SAYS_NO: [&str; 12] = [
-        "does not appear to be a git",
-        "does not exist",
-        "not found",
-        "no such file",
-        "authentication failed",
-        "could not read username",
-        "permission denied",
-        "not our ref",
-        "couldn't find remote ref",
-        "unadvertised object",
-        "the requested url returned error: 40",
-        "not a git repository",
-    ];
-    let said = stderr.to_ascii_lowercase();
-    SAYS_NO.iter().any(|no| said.contains(no))
-}
-
 fn zero() -> CommitSha {
     "0".repeat(40).parse().expect("forty digits are a full sha")
 }
 
+#[cfg(test)]
+mod elsewhere;
 #[cfg(test)]
 pub(in crate::recipe) mod tests;

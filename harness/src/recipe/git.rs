@@ -1,8 +1,8 @@
 //! Running git: a fixed environment, no prompts, no hooks, no configuration but our own, and a
 //! deadline after which the whole process group is killed.
 //!
-//! Invariant: a credential is handed to one command through its environment; it is never in an
-//! argument, in a file or in an error.
+//! Invariants: a credential is handed to one command through its environment; it is never in an
+//! argument, in a file or in an error. A command that has one follows no redirect.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -147,15 +147,34 @@ impl Call<'_> {
         self
     }
 
-    /// Sends the credentials to the host of `url`, and to no other.
+    /// Sends the credentials to the host of `url`, and to no other: git would take the header along
+    /// to wherever a redirect leads, or a repository's list of alternates, which it reads where it
+    /// may follow redirects.
     pub fn credentials(self, url: Option<&Url>, credentials: Option<&Credentials>) -> Self {
         let (Some(url), Some(credentials)) = (url, credentials) else {
             return self;
         };
         let origin = url.origin().ascii_serialization();
-        self.env("GIT_CONFIG_COUNT", "1")
+        self.env("GIT_CONFIG_COUNT", "2")
             .env("GIT_CONFIG_KEY_0", format!("http.{origin}/.extraHeader"))
             .env("GIT_CONFIG_VALUE_0", credentials.header())
+            .env("GIT_CONFIG_KEY_1", "http.followRedirects")
+            .env("GIT_CONFIG_VALUE_1", "false")
+    }
+
+    /// Where the repository at `url` was moved to, as the server says: git itself does not tell.
+    pub async fn leads_to(self, url: &Url) -> Option<Url> {
+        let listed = self
+            .args(["ls-remote", "--"])
+            .arg(url.as_str())
+            .env("GIT_TRACE_CURL", "1")
+            .env("GIT_TRACE_CURL_NO_DATA", "1")
+            .run()
+            .await;
+        match listed {
+            Err(GitError::Failed { stderr, .. }) => location(url, &stderr),
+            _ => None,
+        }
     }
 
     /// Runs it; what it wrote to standard output if it succeeded.
@@ -215,6 +234,31 @@ impl Call<'_> {
             .kill_on_drop(true);
         command
     }
+}
+
+/// The repository that the last `Location` in a trace is of. Nothing else of a trace is kept, for
+/// some versions of git write credentials into it.
+fn location(asked: &Url, trace: &str) -> Option<Url> {
+    let headers = trace
+        .lines()
+        .filter_map(|line| line.split_once("<= Recv header: "));
+    let place = headers
+        .filter_map(|(_, header)| header.split_once(':'))
+        .rfind(|(name, _)| name.eq_ignore_ascii_case("location"))?
+        .1;
+    let mut place = asked.join(place.trim()).ok()?;
+    place.set_query(None);
+    place.set_fragment(None);
+    // What can't have them has none.
+    let _ = place.set_username("");
+    let _ = place.set_password(None);
+    let repository = ["/info/refs", "/git-upload-pack"]
+        .iter()
+        .find_map(|end| place.path().strip_suffix(end));
+    if let Some(path) = repository.map(str::to_owned) {
+        place.set_path(&path);
+    }
+    Some(place)
 }
 
 /// Kills the process group when it is dropped before the command was over: git has children.

@@ -102,6 +102,17 @@ pub struct AppView {
     pub state: BTreeMap<String, Value>,
 }
 
+impl AppView {
+    /// The port at which the proxy answers; none: ours is not up yet.
+    pub fn proxy_port(&self) -> Option<u16> {
+        const HTTPS: u16 = 443;
+        match self.edge {
+            Some(edge) => Some(edge.port()),
+            None => (!self.marked).then_some(HTTPS),
+        }
+    }
+}
+
 /// The deployment that is live.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LiveView {

@@ -385,6 +385,7 @@ async fn run_repo_local(
         env_file: &paths.env_file(),
         state: &paths.operation_state(),
         authority: view.authority.as_deref(),
+        proxy: view.proxy_port(),
     };
     let deadline = Duration::from_secs(view.test_timeout);
     let Ran {

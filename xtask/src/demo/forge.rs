@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use forge_model::gitea::{CommentSeen, Gitea, Head, NewRepo, Right, StatusSeen, Visible};
@@ -10,6 +11,8 @@ use harness::recipe::{CommitSha, RecipeName};
 const OWNER: &str = "coop-cloud";
 const MEMBER: &str = "maintainer";
 pub const BOT: &str = "cc-ci";
+/// The pull request is older than any comment on it.
+const OPENED: Duration = Duration::from_secs(3_600);
 const SCOPES: [&str; 4] = [
     "write:issue",
     "read:repository",
@@ -43,7 +46,7 @@ impl Forge {
             .context("a path of the catalogue that is no address")?;
         gitea.add_repo(NewRepo::new(&repo).cloned_from(url.as_str()))?;
         gitea.grant(&repo, BOT, Right::WriteCode)?;
-        let change = Head::branch("pr/1", head.as_str());
+        let change = Head::branch("pr/1", head.as_str()).ago(OPENED);
         let pull = gitea.open_pull(&repo, MEMBER, change)?;
         let token = gitea.add_token(BOT, &SCOPES)?;
         Ok(Self {

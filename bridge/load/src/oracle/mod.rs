@@ -220,11 +220,12 @@ impl<'a> Index<'a> {
         self.marked(&marker_of_reply(&posted.place.0, posted.id))
     }
 
-    /// The heads that a decision about a comment may be about.
+    /// The head that a run of a comment may be of: the one that was there when it was written,
+    /// whatever was pushed since.
     fn heads(&self, posted: &Posted) -> &'a [String] {
         let all = self.facts.heads.get(&posted.place);
-        let from = posted.heads.saturating_sub(1);
-        all.and_then(|all| all.get(from..)).unwrap_or_default()
+        let at = posted.heads.saturating_sub(1);
+        all.and_then(|all| all.get(at..=at)).unwrap_or_default()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use url::Url;
+
 use crate::fault::Fault;
 use crate::recipe::CommitSha;
 use crate::recipe::git::GitError;
@@ -19,6 +21,13 @@ pub enum CheckoutError {
     Unreachable {
         source_shown: String,
         stderr: String,
+    },
+    #[error(
+        "{source_shown} leads to {}, and was asked with a token, which goes nowhere but where it is meant for; if that is the right place, name it as the source", said_place(.to)
+    )]
+    Redirected {
+        source_shown: String,
+        to: Option<Url>,
     },
     #[error("{source_shown} is a repository without a commit")]
     Empty { source_shown: String },
@@ -54,6 +63,13 @@ pub enum CheckoutError {
     Unexpected(String),
 }
 
+fn said_place(to: &Option<Url>) -> String {
+    match to {
+        Some(to) => results::text::cut(to.as_str(), 300),
+        None => "another place".to_owned(),
+    }
+}
+
 fn said_nearest(names: &[String]) -> String {
     if names.is_empty() {
         "nothing has a name like it".to_owned()
@@ -68,6 +84,7 @@ impl From<CheckoutError> for Fault {
         match &error {
             E::NoCompose { .. } | E::Link { .. } => Self::recipe(error.to_string()),
             E::NotARepository { .. }
+            | E::Redirected { .. }
             | E::Empty { .. }
             | E::NoDefaultBranch { .. }
             | E::RefName(_)

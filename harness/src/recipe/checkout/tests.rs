@@ -43,6 +43,11 @@ impl Repo {
     pub fn commit(&self, text: &str) -> CommitSha {
         std::fs::write(self.path().join("compose.yml"), format!("# {text}\n")).unwrap();
         self.git(&["add", "-A"]);
+        self.commit_index(text)
+    }
+
+    /// Commits what the index holds.
+    pub fn commit_index(&self, text: &str) -> CommitSha {
         self.git(&["commit", "-q", "-m", text]);
         self.git(&["rev-parse", "HEAD"]).parse().unwrap()
     }

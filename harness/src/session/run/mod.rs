@@ -303,6 +303,11 @@ impl<'a, G: Generic> Run<'a, G> {
             env_file: &self.paths.env_file(),
             state: &self.paths.operation_state(),
             authority: None,
+            proxy: match hook {
+                // There is no app yet that could answer.
+                Hook::Install => None,
+                _ => self.proxy_port(),
+            },
         };
         let deadline = prepared.site.limits.hook();
         let Ran {
@@ -319,6 +324,11 @@ impl<'a, G: Generic> Run<'a, G> {
                 .map_err(|error| Fault::infra(format!("{}: {error}", file.display())))?;
         }
         Ok((outcome, Printed::Evidence(output_of(path, output))))
+    }
+
+    fn proxy_port(&self) -> Option<u16> {
+        let view = self.shared.view.borrow();
+        view.as_ref().and_then(|view| view.proxy_port())
     }
 
     /// The recipe repository's own hook, where its code may run here.

@@ -8,7 +8,7 @@
 //! itself; and no inherited descriptor but the output reaches it. When standard input ends, whoever
 //! started this is gone or has had enough: everything is killed.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -18,8 +18,8 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use landlock::{
-    ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
-    Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, LandlockStatus, NetPort, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 use rustix::io::Errno;
 use rustix::process::{
@@ -27,11 +27,12 @@ use rustix::process::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::network::close_ways_around_ports;
 use super::room::NOBODY;
 use crate::session::lifetime::{ProcessId, close_inherited};
 
 /// The first argument that starts a suite's binary in this role; then come the report's file, the
-/// folder to write in, the folder to read, and the executable.
+/// folder to write in, the folder to read, the executable, and the port to connect to, if any.
 pub const CONFINE_ROLE: &str = "--cc-ci-confine";
 
 /// What the system's programs need to be read, where it is there.
@@ -68,7 +69,15 @@ const PROCESSES: u64 = 2048;
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Report {
     pub ending: Ending,
+    pub walls: Walls,
+}
+
+/// What the kernel keeps it from, besides what its user may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Walls {
     pub files: Files,
+    /// Whether it is kept to the port that it was given.
+    pub ports: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +91,7 @@ pub(super) enum Ending {
     NotConfined(String),
 }
 
-/// How far the kernel keeps it to its folder, besides what its user may.
+/// How far it is kept to its folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Files {
@@ -113,26 +122,52 @@ pub fn confine(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let Ok(report) = report else {
         return ExitCode::FAILURE;
     };
-    let found = run(Path::new(&work), Path::new(&room), Path::new(&executable));
+    let Ok(port) = arguments.next().map(|port| port_of(&port)).transpose() else {
+        return ExitCode::FAILURE;
+    };
+    let may = May {
+        work: Path::new(&work),
+        room: Path::new(&room),
+        port,
+    };
+    let found = run(&may, Path::new(&executable));
     match serde_json::to_writer(report, &found) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn run(work: &Path, room: &Path, executable: &Path) -> Report {
-    let files = match give_up_rights(work, room) {
-        Ok(files) => files,
+/// What an executable may have.
+struct May<'a> {
+    /// To write in.
+    work: &'a Path,
+    /// To read.
+    room: &'a Path,
+    /// To connect to.
+    port: Option<u16>,
+}
+
+fn port_of(text: &OsStr) -> Result<u16, ExitCode> {
+    let number = text.to_str().and_then(|text| text.parse().ok());
+    number.ok_or(ExitCode::FAILURE)
+}
+
+fn run(may: &May<'_>, executable: &Path) -> Report {
+    let walls = match give_up_rights(may) {
+        Ok(walls) => walls,
         Err(error) => {
             return Report {
                 ending: Ending::NotConfined(error),
-                files: Files::Free,
+                walls: Walls {
+                    files: Files::Free,
+                    ports: false,
+                },
             };
         }
     };
     let mut command = Command::new(executable);
     command
-        .current_dir(work)
+        .current_dir(may.work)
         .stdin(Stdio::null())
         .process_group(0);
     if getuid().is_root() {
@@ -144,7 +179,7 @@ fn run(work: &Path, room: &Path, executable: &Path) -> Report {
         Err(error) => {
             return Report {
                 ending: Ending::NotStarted(error.to_string()),
-                files,
+                walls,
             };
         }
     };
@@ -160,10 +195,10 @@ fn run(work: &Path, room: &Path, executable: &Path) -> Report {
         (Err(error), _) | (_, Err(error)) => Ending::NotConfined(error.to_string()),
     };
     reap_all();
-    Report { ending, files }
+    Report { ending, walls }
 }
 
-fn give_up_rights(work: &Path, room: &Path) -> Result<Files, String> {
+fn give_up_rights(may: &May<'_>) -> Result<Walls, String> {
     let say = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
     set_child_subreaper(Some(getpid())).map_err(|error| say("subreaper", &error))?;
     let mut limits = vec![(Resource::Core, 0), (Resource::Fsize, LARGEST_FILE)];
@@ -188,28 +223,43 @@ fn give_up_rights(work: &Path, room: &Path) -> Result<Files, String> {
         };
         setrlimit(resource, both).map_err(|error| say("limits", &error))?;
     }
-    landlock(work, room).map_err(|error| say("Landlock", &error))
+    let walls = landlock(may).map_err(|error| say("Landlock", &error))?;
+    close_ways_around_ports().map_err(|error| say("seccomp", &error))?;
+    Ok(walls)
 }
 
-/// From here on this process and its children read the system and `room`, and write in `work` only.
-/// Privileges can't be gained again.
-fn landlock(work: &Path, room: &Path) -> Result<Files, RulesetError> {
+/// From here on this process and its children read the system and their room, write in their folder
+/// only, connect to their port only, and bind none. Privileges can't be gained again.
+fn landlock(may: &May<'_>) -> Result<Walls, RulesetError> {
     let all = ABI::V6;
     let read = AccessFs::from_read(all);
     let device = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
+    let port = may
+        .port
+        .map(|port| Ok::<_, RulesetError>(NetPort::new(port, AccessNet::ConnectTcp)));
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(all))?
+        .handle_access(AccessNet::from_all(all))?
         .scope(Scope::from_all(all))?
         .create()?
         .add_rules(path_beneath_rules(READABLE, read))?
-        .add_rules(path_beneath_rules([room], read))?
+        .add_rules(path_beneath_rules([may.room], read))?
         .add_rules(path_beneath_rules(DEVICES, device))?
-        .add_rules(path_beneath_rules([work], AccessFs::from_all(all)))?
+        .add_rules(path_beneath_rules([may.work], AccessFs::from_all(all)))?
+        .add_rules(port)?
         .restrict_self()?;
-    Ok(match status.ruleset {
+    let files = match status.ruleset {
         RulesetStatus::FullyEnforced => Files::Confined,
         RulesetStatus::PartiallyEnforced => Files::Partly,
         RulesetStatus::NotEnforced => Files::Free,
+    };
+    let knows_ports = matches!(
+        status.landlock,
+        LandlockStatus::Available { effective_abi, .. } if effective_abi >= ABI::V4
+    );
+    Ok(Walls {
+        files,
+        ports: knows_ports && files != Files::Free,
     })
 }
 

@@ -3,11 +3,12 @@
 //!
 //! Invariants: default deny; only regular executable files inside `tests/` run; they get a cleared
 //! environment, no descriptor but the output, a deadline that ends all their processes, and an
-//! unprivileged user where we are root; they see copies and never the session's own files, and
-//! write in a folder of their own.
+//! unprivileged user where we are root; they see copies and never the session's own files, write in
+//! a folder of their own, and reach the proxy's port and no other over TCP.
 
 mod confine;
 mod find;
+mod network;
 mod room;
 mod run;
 

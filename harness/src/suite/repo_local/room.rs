@@ -208,6 +208,7 @@ mod tests {
             env_file: &file,
             state: &file,
             authority: None,
+            proxy: None,
         })
         .unwrap();
         assert_eq!(room.left_env().unwrap(), "A=1\n");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use results::Outcome;
 use tokio::process::Child;
 
-use super::confine::{CONFINE_ROLE, Ending, Files, Report};
+use super::confine::{CONFINE_ROLE, Ending, Files, Report, Walls};
 use super::room::Room;
 use crate::evidence::Piece;
 use crate::fault::Fault;
@@ -33,6 +33,8 @@ pub struct Surroundings<'a> {
     /// JSON of what operations learned.
     pub state: &'a Path,
     pub authority: Option<&'a Path>,
+    /// The port at which the proxy answers: the only one that may be connected to. None: no port.
+    pub proxy: Option<u16>,
 }
 
 /// What came of one.
@@ -70,7 +72,7 @@ pub async fn run(path: &Path, around: &Surroundings<'_>, deadline: Duration) -> 
         .and_then(|json| serde_json::from_slice(&json).ok());
     let report = report
         .ok_or_else(|| Fault::infra(format!("{name}: who was to run it ended without a word")))?;
-    let mut output = about(report.files).to_owned();
+    let mut output = about(report.walls);
     let mut said = String::new();
     for part in [stdout, stderr].into_iter().flatten() {
         said.push_str(&part.end(ENDED_WITHIN).await);
@@ -103,6 +105,7 @@ fn start(path: &Path, room: &Room, around: &Surroundings<'_>) -> io::Result<Chil
         .arg(CONFINE_ROLE)
         .args([room.report(), room.work(), room.path().to_owned()])
         .arg(room.tests().join(path))
+        .args(around.proxy.map(|port| port.to_string()))
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .env("HOME", room.work())
@@ -123,14 +126,22 @@ fn start(path: &Path, room: &Room, around: &Surroundings<'_>) -> io::Result<Chil
     tokio::process::Command::from(command).spawn()
 }
 
-fn about(files: Files) -> &'static str {
-    match files {
+/// What is missing on this kernel.
+fn about(walls: Walls) -> String {
+    let files = match walls.files {
         Files::Confined => "",
         Files::Partly => "(cc-ci: this kernel's Landlock knows only a part of the rights)\n",
         Files::Free => {
             "(cc-ci: this kernel has no Landlock: only its user keeps it to its folder)\n"
         }
-    }
+    };
+    let ports = match walls.ports {
+        true => "",
+        false => {
+            "(cc-ci: this kernel's Landlock knows no ports: it may connect to any, and bind any)\n"
+        }
+    };
+    format!("{files}{ports}")
 }
 
 fn judge(status: ExitStatus, output: &str) -> Outcome {
