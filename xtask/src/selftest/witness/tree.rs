@@ -36,6 +36,15 @@ impl Tree {
         fs::set_permissions(at("tool"), fs::Permissions::from_mode(0o755))?;
         symlink("secret", at("link"))?;
         fs::write(at("compose.yml"), foreign_compose(&tokens.file))?;
+        // Whoever opens it to read waits for ever.
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            at("fifo"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o644),
+            0,
+        )
+        .context("making a FIFO")?;
         let made = picture(folder.path())?;
         Ok(Self { folder, made })
     }
