@@ -10,7 +10,7 @@ use results::Record;
 use tokio::sync::watch;
 
 use super::super::once::{Place, RUN_WITHIN, command, end, left_of};
-use super::super::witness::{self, Personal, Shared, Spoilt, docker};
+use super::super::witness::{self, Personal, Shared, Spoilt, Suspect, docker};
 use super::super::{abra, files};
 use super::{Subject, Turn, judge};
 
@@ -45,6 +45,7 @@ pub async fn run(
         turn.at(),
         turn.by.as_str()
     );
+    let since = shared.so_far().await;
     let personal = Personal::set_up(&id, shared).await?;
     let values = personal.values(&id, turn.name(), shared).await;
     let out = place.state.join(format!("{id}.json"));
@@ -86,17 +87,22 @@ pub async fn run(
     spoilt.extend(personal.look()?);
     spoilt.extend(told(&expect, &personal.dropped.heard()));
     spoilt.extend(left(&record, shared, turn).await?);
-    spoilt.extend(shared.look().await?);
+    let stack = record
+        .domain
+        .as_deref()
+        .map(|domain| domain.replace('.', "_"));
+    let suspect = Suspect {
+        since,
+        case: turn.name(),
+        stack: stack.as_deref(),
+    };
+    spoilt.extend(shared.look(&suspect).await?);
     for file in [&out, &log] {
         spoilt.extend(witness::tokens_in(file, &shared.tokens)?);
     }
     let folder = place.state.join("runs").join(&id);
     spoilt.extend(witness::tokens_below(&folder, &shared.tokens)?);
     let seen = shared.seen().await?;
-    let stack = record
-        .domain
-        .as_deref()
-        .map(|domain| domain.replace('.', "_"));
     spoilt.extend(judge::given(
         &seen,
         stack.as_deref(),

@@ -9,6 +9,9 @@ use super::Turn;
 use super::once::Got;
 use crate::text::{Colour, clean};
 
+/// How much of what a case has spoilt is told.
+const LINES: usize = 8;
+
 /// A case that had its turn.
 pub struct Ended {
     pub turn: Turn,
@@ -94,9 +97,12 @@ pub fn table(ended: &[Ended], elapsed: Duration) -> String {
                 let _ = writeln!(out, "  it did not report: {}", clean(&format!("{error:#}")));
             }
             Ok(got) => {
-                for spoilt in &got.spoilt {
+                for spoilt in got.spoilt.iter().take(LINES) {
                     let how: String = clean(&spoilt.how).chars().take(400).collect();
                     let _ = writeln!(out, "  spoilt: {}: {how}", spoilt.witness);
+                }
+                if got.spoilt.len() > LINES {
+                    let _ = writeln!(out, "  and {} more", got.spoilt.len() - LINES);
                 }
                 for fault in &got.faults {
                     let _ = writeln!(out, "  {}", clean(fault));

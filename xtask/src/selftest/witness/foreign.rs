@@ -84,8 +84,12 @@ impl Foreign {
         let now = self.now().await?;
         for (what, before) in &self.was {
             let after = now.get(what).context("the same objects are looked at")?;
-            for how in differences(before, after) {
-                spoilt.push(Spoilt::new("objects of others", format!("{what}: {how}")));
+            let differ = differences(before, after).join("; ");
+            if !differ.is_empty() {
+                spoilt.push(Spoilt::new(
+                    "objects of others",
+                    format!("{what}: {differ}"),
+                ));
             }
         }
         if !spoilt.is_empty() {

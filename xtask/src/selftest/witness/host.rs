@@ -1,7 +1,7 @@
 //! Files and settings of this host that no run changes. They are read, and never written.
 //!
-//! Other work goes on here: of interfaces, mounts and modules only those kinds count that Docker and
-//! its networks don't make by themselves.
+//! Other work goes on here, and makes interfaces and mounts of its own: only those interfaces count
+//! that are always there, and only mounts and modules that Docker makes for nobody who doesn't ask.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -38,8 +38,7 @@ const SETTINGS: [&str; 9] = [
 /// File systems that Docker mounts for nobody who doesn't ask for them.
 const FOREIGN_MOUNTS: [&str; 4] = [" - nfs ", " - nfs4 ", " - cifs ", " - smb3 "];
 const FOREIGN_MODULES: [&str; 4] = ["nfs", "cifs", "sunrpc", "lockd"];
-/// How Docker names interfaces of containers and networks.
-const OF_DOCKER: [&str; 6] = ["veth", "br-", "docker", "vx-", "ov-", "vxlan"];
+const INTERFACES: [&str; 3] = ["lo", "docker0", "docker_gwbridge"];
 
 pub struct Host {
     files: BTreeMap<&'static str, BTreeMap<PathBuf, String>>,
@@ -104,11 +103,17 @@ fn facts() -> Result<BTreeSet<String>> {
             facts.insert(format!("mounted {mount}"));
         }
     }
-    for entry in fs::read_dir("/sys/class/net").context("reading interfaces")? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if !OF_DOCKER.iter().any(|prefix| name.starts_with(prefix)) {
-            facts.insert(format!("interface {name}"));
-        }
+    let route = fs::read_to_string("/proc/net/route").context("reading routes")?;
+    let is_default = |line: &&str| line.split_whitespace().nth(1) == Some("00000000");
+    let outward = route.lines().find(is_default);
+    let outward = outward.and_then(|line| line.split_whitespace().next());
+    for name in INTERFACES.into_iter().chain(outward) {
+        let about = Path::new("/sys/class/net").join(name);
+        let said = ["flags", "mtu", "address"].map(|what| {
+            let text = fs::read_to_string(about.join(what)).unwrap_or_default();
+            text.trim().to_owned()
+        });
+        facts.insert(format!("interface {name} {}", said.join(" ")));
     }
     // Without modules there is no such file.
     let modules = fs::read_to_string("/proc/modules").unwrap_or_default();

@@ -22,9 +22,11 @@ mod tree;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result, ensure};
 use fixtures::hostile::Values;
+use regex::Regex;
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
@@ -109,7 +111,42 @@ pub struct Shared {
     foreign: Mutex<Foreign>,
     neighbour: Mutex<Neighbour>,
     swarm: SwarmWatch,
+    /// All that was spoilt so far.
+    spoilt: Mutex<Vec<Spoilt>>,
 }
+
+/// Who might have spoilt what is shared: the run that looks.
+pub struct Suspect<'a> {
+    /// What had been spoilt before it began.
+    pub since: usize,
+    pub case: &'a str,
+    pub stack: Option<&'a str>,
+}
+
+impl Suspect<'_> {
+    /// A trace that names others and not this one is theirs. One without a name is everybody's who
+    /// was there.
+    fn may_have_done(&self, spoilt: &Spoilt) -> bool {
+        let mut named = false;
+        for name in NAMES.captures_iter(&spoilt.how) {
+            let is = |group: &str, own: Option<&str>| {
+                let name = name.name(group).map(|found| found.as_str());
+                name.is_some() && name == own
+            };
+            if is("case", Some(self.case)) || is("stack", self.stack) {
+                return true;
+            }
+            named = true;
+        }
+        !named
+    }
+}
+
+/// What a payload leaves, and the name of a run's stack.
+static NAMES: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"spoilt-(?<case>[a-z0-9-]+)|(?<stack>[a-z0-9-]{1,4}-[0-9a-f]{6}_ci_test)")
+        .expect("the pattern is right: a test uses it")
+});
 
 impl Shared {
     pub async fn set_up() -> Result<Self> {
@@ -128,18 +165,28 @@ impl Shared {
             foreign: Mutex::new(Foreign::make(&mark, &tokens).await?),
             neighbour: Mutex::new(Neighbour::start(&mark).await?),
             host: Mutex::new(Host::read()?),
+            spoilt: Mutex::default(),
             gateway,
             mark,
             tokens,
         })
     }
 
-    /// What is spoilt. It is made again.
-    pub async fn look(&self) -> Result<Vec<Spoilt>> {
-        let mut spoilt = self.host.lock().await.look()?;
-        spoilt.extend(self.foreign.lock().await.look().await?);
-        spoilt.extend(self.neighbour.lock().await.look().await?);
-        Ok(spoilt)
+    /// How much was spoilt so far.
+    pub async fn so_far(&self) -> usize {
+        self.spoilt.lock().await.len()
+    }
+
+    /// What is spoilt, by this run as far as can be told. It is made again.
+    pub async fn look(&self, suspect: &Suspect<'_>) -> Result<Vec<Spoilt>> {
+        // One at a time: what is found is taken away with the finding.
+        let mut all = self.spoilt.lock().await;
+        all.extend(self.host.lock().await.look()?);
+        all.extend(self.foreign.lock().await.look().await?);
+        all.extend(self.neighbour.lock().await.look().await?);
+        let since = all.iter().skip(suspect.since);
+        let of_it = since.filter(|spoilt| suspect.may_have_done(spoilt));
+        Ok(of_it.cloned().collect())
     }
 
     /// All that the swarm was given so far: nothing of it is still on its way here.
@@ -266,5 +313,21 @@ mod tests {
         let text = spell(&tokens.registry);
         assert_eq!(tokens.in_text(&text), ["the login at a registry"]);
         assert!(tokens.in_text("WITNESS-registry-").is_empty());
+    }
+
+    #[rstest::rstest]
+    #[case::its_own("files/spoilt-binds-short is new; CreatedAt differs", true)]
+    #[case::of_another("files/spoilt-binds-long is new; CreatedAt differs", false)]
+    #[case::its_stack("n leads to 10.0.1.2 bind-0a1b2c_ci_test_app.1.x", true)]
+    #[case::another_stack("n leads to 10.0.1.2 alia-0a1b2c_ci_test_app.1.x", false)]
+    #[case::of_both("spoilt-binds-long and spoilt-binds-short", true)]
+    #[case::of_nobody("it is gone", true)]
+    fn a_trace_that_names_another_is_not_ones_own(#[case] how: &str, #[case] expected: bool) {
+        let suspect = Suspect {
+            since: 0,
+            case: "binds-short",
+            stack: Some("bind-0a1b2c_ci_test"),
+        };
+        assert_eq!(suspect.may_have_done(&Spoilt::new("x", how)), expected);
     }
 }

@@ -22,6 +22,8 @@ const ROUND_WITHIN: Duration = Duration::from_secs(60);
 /// is a slow machine, three are none.
 const ASK: &str = r#"
 word=$1; shift
+# Of another container on the network, the name tells whose it is.
+whose() { for one in $1; do getent hosts "$one" | tr -s ' '; done | tr '\n' ' '; }
 addresses() { getent ahostsv4 "$1" | cut -d' ' -f1 | sort -u | tr '\n' ' '; }
 answer() { curl --silent --max-time 5 "http://$1:8080/" | cut -d' ' -f4; }
 until [ "$(answer "$1")" = "$word" ]; do sleep 0.2; done
@@ -30,7 +32,7 @@ silent=0
 while :; do
   for name; do
     now=$(addresses "$name")
-    [ "$now" = "$want" ] || echo "wrong: $name leads to $now and not to $want"
+    [ "$now" = "$want" ] || echo "wrong: $name leads to $(whose "$now")and not to $want"
     said=$(answer "$name")
     case $said in
       "$word") silent=0 ;;
@@ -117,6 +119,7 @@ impl Neighbour {
         self.round(ROUND_WITHIN).await?;
         let mut heard = self.heard.lock().expect("nobody panics with it");
         let mut wrong: Vec<String> = heard.wrong.drain(..).collect();
+        wrong.sort();
         wrong.dedup();
         let spoilt = |how| Spoilt::new("the neighbour", how);
         Ok(wrong.into_iter().map(spoilt).collect())

@@ -23,11 +23,12 @@ const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(60);
 pub struct Seen {
     /// `service`, `config`, `volume`, `network`, `container`.
     pub kind: String,
-    pub action: String,
     /// Of a container: its service's.
     pub name: String,
-    /// The engine's own description of it, and what a config has inside.
+    /// The engine's own description of it.
     pub text: String,
+    /// What a config has inside.
+    pub content: String,
 }
 
 pub struct SwarmWatch {
@@ -103,40 +104,38 @@ async fn read(line: &str) -> Option<Seen> {
     let attribute = |name: &str| actor.get("Attributes")?.get(name)?.as_str();
     let id = actor.get("ID")?.as_str()?;
     let kind = event.get("Type")?.as_str()?;
-    let action = event.get("Action")?.as_str()?;
     let name = match kind {
         "container" => attribute("com.docker.swarm.service.name")?,
         "volume" => id,
         _ => attribute("name").unwrap_or(id),
     };
     // A container's is its service's. What is gone by now was not there for long, and its name tells.
-    let text = if kind == "container" {
-        String::new()
-    } else {
+    let mut text = String::new();
+    if kind != "container" {
         let inspected = docker(&[kind, "inspect", "--format", "{{json .}}", id]).await;
-        inspected.map(with_content).unwrap_or_default()
-    };
+        text = inspected.unwrap_or_default();
+    }
+    let content = content(&mut text);
     Some(Seen {
         kind: kind.to_owned(),
-        action: action.to_owned(),
         name: name.to_owned(),
         text,
+        content,
     })
 }
 
-/// A config's content is in base64.
-fn with_content(mut text: String) -> String {
-    let content = serde_json::from_str::<Value>(&text)
-        .ok()
-        .and_then(|config| {
-            STANDARD
-                .decode(config.pointer("/Spec/Data")?.as_str()?)
-                .ok()
-        });
-    if let Some(content) = content {
-        text.push_str(&String::from_utf8_lossy(&content));
+/// Takes a config's content, which is in base64, out of its description.
+fn content(text: &mut String) -> String {
+    let Ok(mut config) = serde_json::from_str::<Value>(text) else {
+        return String::new();
+    };
+    let data = config.pointer_mut("/Spec/Data").map(Value::take);
+    let data = data.and_then(|data| STANDARD.decode(data.as_str()?).ok());
+    if let Some(content) = data {
+        *text = config.to_string();
+        return String::from_utf8_lossy(&content).into_owned();
     }
-    text
+    String::new()
 }
 
 #[cfg(test)]
@@ -145,8 +144,9 @@ mod tests {
 
     #[test]
     fn a_configs_content_is_read() {
-        let text = r#"{"Spec":{"Name":"x","Data":"aGVsbG8="}}"#;
-        assert!(with_content(text.to_owned()).ends_with("}}hello"));
-        assert_eq!(with_content("{}".to_owned()), "{}");
+        let mut text = r#"{"Spec":{"Data":"aGVsbG8=","Name":"x"}}"#.to_owned();
+        assert_eq!(content(&mut text), "hello");
+        assert_eq!(text, r#"{"Spec":{"Data":null,"Name":"x"}}"#);
+        assert_eq!(content(&mut "{}".to_owned()), "");
     }
 }
