@@ -26,6 +26,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use fixtures::hostile::By;
 use fixtures::known_bad::{self, Case};
 use harness::fault::Fault;
 use harness::site::Site;
@@ -58,6 +59,9 @@ pub struct Selftest {
     /// Hostile recipes in their place, each of which tries for real to reach what is not its app's
     #[arg(long, conflicts_with = "abra")]
     hostile: bool,
+    /// Hostile recipes by this engine only
+    #[arg(long, value_name = "stack|abra", requires = "hostile", value_parser = hostile::engine)]
+    engine: Option<By>,
     /// How many run side by side
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=16))]
     jobs: u32,
@@ -73,7 +77,7 @@ impl Selftest {
             return abra::run(self.quick, &self.only, &self.place()?);
         }
         if self.hostile {
-            let turns = hostile::turns(self.quick, &self.only)?;
+            let turns = hostile::turns(self.quick, &self.only, self.engine)?;
             setup::setup(&Site::default(), Ask::from_environment(self.yes))?;
             return hostile::run(turns, self.place()?);
         }
@@ -158,6 +162,7 @@ pub fn quick() -> Result<u8> {
         only: Vec::new(),
         abra,
         hostile,
+        engine: None,
         jobs: 4,
         yes: false,
     };

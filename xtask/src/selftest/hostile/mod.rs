@@ -70,7 +70,7 @@ impl Turn {
 /// Those that are asked for. All cases are read first: a malformed one is never left out.
 ///
 /// The short form has one of each kind, by one engine: both have their turns.
-pub fn turns(quick: bool, only: &[String]) -> Result<Vec<Turn>> {
+pub fn turns(quick: bool, only: &[String], engine: Option<By>) -> Result<Vec<Turn>> {
     let mut turns = Vec::new();
     let mut of_quick = [By::Stack, By::Abra].into_iter().cycle();
     let cases = hostile::cases()?;
@@ -110,7 +110,18 @@ pub fn turns(quick: bool, only: &[String]) -> Result<Vec<Turn>> {
         only.is_empty() || wanted.any(|name| [turn.name(), turn.kind()].contains(&name.as_str()))
     };
     turns.retain(is_asked);
+    turns.retain(|turn| engine.is_none_or(|engine| turn.by == engine));
+    if turns.is_empty() {
+        return Err(Fault::usage("no case is left of those that were asked for").into());
+    }
     Ok(turns)
+}
+
+/// An engine, as the command line names it.
+pub fn engine(text: &str) -> Result<By, String> {
+    let known = [By::Stack, By::Abra];
+    let found = known.into_iter().find(|by| by.as_str() == text);
+    found.ok_or_else(|| "is `stack` or `abra`".to_owned())
 }
 
 pub fn run(turns: Vec<Turn>, place: Place) -> Result<u8> {
@@ -178,8 +189,8 @@ mod tests {
 
     #[test]
     fn the_short_form_has_each_kind_once_and_both_engines() {
-        let all = turns(false, &[]).unwrap();
-        let quick = turns(true, &[]).unwrap();
+        let all = turns(false, &[], None).unwrap();
+        let quick = turns(true, &[], None).unwrap();
         let kinds = |turns: &[Turn]| -> BTreeSet<String> {
             turns.iter().map(|turn| turn.kind().to_owned()).collect()
         };
@@ -191,8 +202,17 @@ mod tests {
 
     #[test]
     fn a_case_or_a_kind_is_asked_for_by_name() {
-        assert!(!turns(false, &["known-good".to_owned()]).unwrap().is_empty());
-        assert_eq!(turns(false, &["custom-html".to_owned()]).unwrap().len(), 2);
-        assert!(turns(false, &["no-such".to_owned()]).is_err());
+        assert!(
+            !turns(false, &["known-good".to_owned()], None)
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(
+            turns(false, &["custom-html".to_owned()], None)
+                .unwrap()
+                .len(),
+            2
+        );
+        assert!(turns(false, &["no-such".to_owned()], None).is_err());
     }
 }

@@ -1,16 +1,19 @@
 //! One hostile run: its witnesses, its run by the entrypoint, and a look at what stands outside.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use fixtures::hostile::{At, By, Expect, Verdict};
+use harness::recipe::{AppDomain, StackName};
+use harness::site::Site;
 use results::Record;
+use tokio::process::Command;
 use tokio::sync::watch;
 
 use super::super::once::{Place, RUN_WITHIN, command, end, left_of};
-use super::super::witness::{self, Personal, Shared, Spoilt, Suspect, docker};
+use super::super::witness::{self, Beside, Personal, Shared, Spoilt, Suspect, docker};
 use super::super::{abra, files};
 use super::{Subject, Turn, judge};
 
@@ -59,11 +62,14 @@ pub async fn run(
         .stdout(fs::File::create(&out).context("making a file")?)
         .stderr(fs::File::create(&log).context("making a log")?)
         .envs(personal.environment(shared)?);
+    let mut beside = None;
     let expect = match &turn.subject {
         Subject::BuiltIn(_) => good(),
         Subject::Case(case) => {
             let sources = place.state.join("sources").join(&id);
             let repository = case.materialise(&values, &sources)?;
+            let stack = stack_of(turn, case.head(), &repository, place).await?;
+            beside = Some(Beside::make(stack.as_str(), &shared.mark).await?);
             command
                 .args(["--ref", case.head(), "--source"])
                 .arg(repository);
@@ -86,6 +92,9 @@ pub async fn run(
     let mut spoilt = witness::end_of(&id).await?;
     spoilt.extend(personal.look()?);
     spoilt.extend(told(&expect, &personal.dropped.heard()));
+    if let Some(beside) = beside {
+        spoilt.extend(beside.end().await?);
+    }
     spoilt.extend(left(&record, shared, turn).await?);
     let stack = record
         .domain
@@ -121,6 +130,20 @@ pub async fn run(
         spoilt,
         faults,
     })
+}
+
+/// The name that the run's stack will have.
+async fn stack_of(turn: &Turn, head: &str, repository: &Path, place: &Place) -> Result<StackName> {
+    let output = Command::new("git")
+        .arg("--git-dir")
+        .arg(repository)
+        .args(["rev-parse", "--verify", head])
+        .output();
+    let sha = String::from_utf8(output.await.context("starting git")?.stdout)?;
+    let zone = Site::default().zone;
+    let (recipe, number) = (turn.name().parse()?, number(place, turn));
+    let domain = AppDomain::of_run(&recipe, number, &sha.trim().parse()?, &zone);
+    Ok(domain.stack())
 }
 
 /// No other app has the same name: the engines' runs of one recipe are those of two pull requests.

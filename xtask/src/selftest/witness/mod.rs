@@ -11,6 +11,7 @@
 //!
 //! Must not know: what a wall is made of, or what a verdict should be.
 
+mod beside;
 mod foreign;
 mod home;
 mod host;
@@ -38,6 +39,7 @@ use neighbour::Neighbour;
 use swarm::SwarmWatch;
 use tree::Tree;
 
+pub use beside::Beside;
 pub use processes::end_of;
 pub use swarm::Seen;
 
@@ -196,6 +198,7 @@ impl Shared {
 
     pub async fn take_down(self) -> Result<()> {
         self.neighbour.into_inner().end().await?;
+        beside::sweep(&self.mark).await?;
         self.foreign.into_inner().remove().await
     }
 }
