@@ -11,9 +11,12 @@ mod abra;
 mod compare;
 mod files;
 mod front;
+mod hostile;
 mod normal;
 mod once;
 mod shown;
+mod turns;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,12 +26,10 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use fixtures::hostile::By;
 use fixtures::known_bad::{self, Case};
 use harness::fault::Fault;
 use harness::site::Site;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
 
 use crate::setup::{self, Ask};
 use crate::{exit, place};
@@ -36,7 +37,7 @@ use once::Place;
 use shown::Ended;
 
 /// What the cases and their proxies are made of.
-const IMAGES: [&str; 3] = [
+pub const IMAGES: [&str; 3] = [
     "cc-ci.local/canary:1",
     "cc-ci.local/canary:2",
     "cc-ci.local/nginx:1.22.1",
@@ -55,6 +56,12 @@ pub struct Selftest {
     /// program, and with each of its documented faults
     #[arg(long)]
     abra: bool,
+    /// Hostile recipes in their place, each of which tries for real to reach what is not its app's
+    #[arg(long, conflicts_with = "abra")]
+    hostile: bool,
+    /// Hostile recipes by this engine only
+    #[arg(long, value_name = "stack|abra", requires = "hostile", value_parser = hostile::engine)]
+    engine: Option<By>,
     /// How many run side by side
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=16))]
     jobs: u32,
@@ -69,15 +76,29 @@ impl Selftest {
             setup::setup(&Site::default(), Ask::from_environment(self.yes))?;
             return abra::run(self.quick, &self.only, &self.place()?);
         }
+        if self.hostile {
+            let turns = hostile::turns(self.quick, &self.only, self.engine)?;
+            setup::setup(&Site::default(), Ask::from_environment(self.yes))?;
+            return hostile::run(turns, self.place()?);
+        }
         let cases = self.cases()?;
         setup::setup(&Site::default(), Ask::from_environment(self.yes))?;
         for image in IMAGES {
             fixtures::images::ensure(image, &mut |line| eprintln!("{line}"))?;
         }
         let place = Arc::new(self.place()?);
-        once::build_suite(&place)?;
+        once::build_suite(&place, once::SUITE)?;
         let started = Instant::now();
-        let (ended, stopped) = crate::block_on(side_by_side(cases, &place, self.jobs))?;
+        let run = |case: Case, stopping| {
+            let place = Arc::clone(&place);
+            async move {
+                let got = once::run(&case, &place, stopping).await;
+                Ended::new(case, got, &place)
+            }
+        };
+        let runs = turns::side_by_side(cases, self.jobs, run, shown::line);
+        let (mut ended, stopped) = crate::block_on(runs)?;
+        ended.sort_by(|a, b| a.case.name.cmp(&b.case.name));
         print!("{}", shown::table(&ended, started.elapsed()));
         let differ = ended.iter().filter(|one| !one.differences.is_empty());
         let differ = differ.count();
@@ -136,74 +157,24 @@ impl Selftest {
 
 /// The quick cases, as a part of all tests of the project.
 pub fn quick() -> Result<u8> {
-    let quick = |abra| Selftest {
+    let quick = |abra, hostile| Selftest {
         quick: true,
         only: Vec::new(),
         abra,
+        hostile,
+        engine: None,
         jobs: 4,
         yes: false,
     };
-    let known_bad = quick(false).run()?;
-    if known_bad == exit::CANCELLED {
-        return Ok(known_bad);
-    }
-    let by_abra = quick(true).run()?;
-    Ok(if known_bad == exit::PASS {
-        by_abra
-    } else {
-        known_bad
-    })
-}
-
-/// Runs all cases, `jobs` at a time. Says also whether it was stopped.
-async fn side_by_side(
-    cases: Vec<Case>,
-    place: &Arc<Place>,
-    jobs: u32,
-) -> Result<(Vec<Ended>, bool)> {
-    // Once asked for, a signal no longer ends this process.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let (stop, stopping) = watch::channel(false);
-    let slots = Arc::new(Semaphore::new(jobs as usize));
-    let total = cases.len();
-    let mut runs = JoinSet::new();
-    for case in cases {
-        let (place, slots, stopping) = (Arc::clone(place), Arc::clone(&slots), stopping.clone());
-        runs.spawn(async move {
-            // Closed: the selftest was stopped before this case's turn.
-            let Ok(_slot) = slots.acquire().await else {
-                return None;
-            };
-            let got = once::run(&case, &place, stopping).await;
-            Some(Ended::new(case, got, &place))
-        });
-    }
-    let (mut ended, mut stopped) = (Vec::new(), false);
-    loop {
-        tokio::select! {
-            done = runs.join_next() => match done {
-                None => break,
-                Some(done) => {
-                    if let Some(one) = done.context("a case's own task failed")? {
-                        ended.push(one);
-                        let last = ended.last().expect("one was pushed");
-                        eprintln!("{}", shown::line(last, ended.len(), total));
-                    }
-                }
-            },
-            // A Ctrl-C reaches the runs themselves, a SIGTERM has to be passed on.
-            _ = interrupt.recv() => {
-                stopped = true;
-                slots.close();
-            }
-            _ = terminate.recv() => {
-                stopped = true;
-                slots.close();
-                let _ = stop.send(true);
-            }
+    let mut first_failure = exit::PASS;
+    for part in [quick(false, false), quick(true, false), quick(false, true)] {
+        let code = part.run()?;
+        if code == exit::CANCELLED {
+            return Ok(code);
+        }
+        if first_failure == exit::PASS {
+            first_failure = code;
         }
     }
-    ended.sort_by(|a, b| a.case.name.cmp(&b.case.name));
-    Ok((ended, stopped))
+    Ok(first_failure)
 }

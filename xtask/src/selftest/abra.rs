@@ -93,9 +93,15 @@ struct Ended {
 
 pub fn run(quick: bool, only: &[String], place: &Place) -> Result<u8> {
     let cases = cases(quick, only)?;
-    fixtures::images::ensure("cc-ci.local/backup-bot:1", &mut |line| eprintln!("{line}"))?;
-    let _bot = Bot::start(&format!("cc-ci-selftest-bot-{}", std::process::id()))?;
+    let _bot = bot()?;
     crate::block_on(one_by_one(cases, place))
+}
+
+/// The backup bot of all runs; it goes when it is dropped.
+pub fn bot() -> Result<Bot> {
+    fixtures::images::ensure("cc-ci.local/backup-bot:1", &mut |line| eprintln!("{line}"))?;
+    let bot = Bot::start(&format!("cc-ci-selftest-bot-{}", std::process::id()))?;
+    Ok(bot)
 }
 
 /// A stop is passed on to the run that goes on, and is the last.
@@ -221,13 +227,19 @@ async fn one(case: Case, place: &Place, stopping: watch::Receiver<bool>) -> Resu
     })
 }
 
-fn site(folder: &Path, program: &Path, through: Through, front: Option<&Front>) -> Result<PathBuf> {
-    let path = folder.join("site.toml");
+/// What a site file says of the stand-in, with an abra directory in that folder.
+pub fn by_abra(folder: &Path, program: &Path) -> Result<String> {
     let dir = folder.join("operator");
     fs::create_dir_all(&dir)?;
-    let mut text = format!(
-        "name = \"stand-in\"\nengine = \"abra\"\n[abra]\nprogram = {program:?}\ndir = {dir:?}\n[limits]\nmax_tests = 8\n"
-    );
+    Ok(format!(
+        "name = \"stand-in\"\nengine = \"abra\"\n[abra]\nprogram = {program:?}\ndir = {dir:?}\n"
+    ))
+}
+
+fn site(folder: &Path, program: &Path, through: Through, front: Option<&Front>) -> Result<PathBuf> {
+    let path = folder.join("site.toml");
+    let mut text = by_abra(folder, program)?;
+    text.push_str("[limits]\nmax_tests = 8\n");
     if let Some(Front { address, roots, .. }) = front {
         let _ = write!(
             text,

@@ -23,11 +23,11 @@ use crate::place::{variables_of_a_package, workspace};
 use crate::test::TEST_RUN;
 
 /// Package and test binary.
-const SUITE: (&str, &str) = ("generic-tests", "known_bad");
+pub const SUITE: (&str, &str) = ("generic-tests", "known_bad");
 /// What hooks of the suite start beside the app has this label, with the run's id.
 const LABEL: &str = "cc-ci.selftest";
 /// The whole of a run, its wait for a slot included.
-const RUN_WITHIN: Duration = Duration::from_secs(900);
+pub const RUN_WITHIN: Duration = Duration::from_secs(900);
 const SESSION_SECONDS: u64 = 600;
 const TEARDOWN_SECONDS: u64 = 60;
 
@@ -64,12 +64,12 @@ pub struct Got {
 }
 
 /// Compiles the suite before the first case, whose time would have it else.
-pub fn build_suite(place: &Place) -> Result<()> {
+pub fn build_suite(place: &Place, suite: (&str, &str)) -> Result<()> {
     eprintln!("compiling the suite");
     let mut command = std::process::Command::new("cargo");
     command
         .args(["nextest", "run", "--locked", "--no-run"])
-        .args(["-p", SUITE.0, "--test", SUITE.1])
+        .args(["-p", suite.0, "--test", suite.1])
         .current_dir(workspace())
         .env("PATH", &place.search_path);
     for name in variables_of_a_package() {
@@ -78,7 +78,9 @@ pub fn build_suite(place: &Place) -> Result<()> {
     let output = command.output().context("starting cargo nextest")?;
     ensure!(
         output.status.success(),
-        "the suite of the known-bad recipes can't be compiled:\n{}",
+        "the suite {}::{} can't be compiled:\n{}",
+        suite.0,
+        suite.1,
         String::from_utf8_lossy(&output.stderr).trim()
     );
     Ok(())
