@@ -242,9 +242,12 @@ impl Site {
     /// What policy allows here. The edge serves one session and reads no other app's labels, so that
     /// names and entrypoints of its own can't be taken from anybody.
     pub fn allowed(&self) -> Allowed {
+        let named = self.registry.iter();
+        let named = named.map(|login| format!("registry:{}", login.host.as_str()));
+        let allowed = named.fold(self.allow.clone(), |allowed, name| allowed.and(&name));
         match self.proxy {
-            Proxy::Edge {} => self.allow.clone().and("router-name").and("entrypoint"),
-            Proxy::Traefik { .. } => self.allow.clone(),
+            Proxy::Edge {} => allowed.and("router-name").and("entrypoint"),
+            Proxy::Traefik { .. } => allowed,
         }
     }
 

@@ -61,7 +61,7 @@ enum Takes {
     Either(&'static str),
 }
 
-const RULES: [(&str, Takes); 31] = [
+const RULES: [(&str, Takes); 32] = [
     ("bind-propagation", Takes::Value("<kind>")),
     ("capability", Takes::Value("<NAME>")),
     ("certificate", Takes::Value("<host>")),
@@ -84,6 +84,7 @@ const RULES: [(&str, Takes); 31] = [
     ("oom-score", Takes::Nothing),
     ("port", Takes::Value("<number>/<protocol>")),
     ("privileged", Takes::Nothing),
+    ("registry", Takes::Value("<host>")),
     ("router-name", Takes::Either("<name>")),
     ("security-opt", Takes::Value("<kind>")),
     ("subnet", Takes::Value("<address>/<bits>")),

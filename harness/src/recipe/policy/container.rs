@@ -46,7 +46,7 @@ const ULIMITS: [&str; 9] = [
 const MOST_FILES: i64 = 1 << 20;
 
 pub(super) const CONTAINER: &Table = &[
-    ("Image", Shape::Scalar),
+    ("Image", Shape::By(image)),
     (
         "Labels",
         Shape::By(|judging, _, value| labels::judge(judging, "labels", value)),
@@ -97,6 +97,56 @@ pub(super) const CONTAINER: &Table = &[
     ("Secrets", Shape::By(objects::secrets_used)),
     ("Configs", Shape::By(objects::configs_used)),
 ];
+
+/// The engine asks an image's registry from its own place in the network: a name that anybody could
+/// look up is as good as any, and an address or a name of a private network is not.
+fn image(judging: &mut Judging<'_>, path: &str, value: &Value) {
+    let Some(image) = value.as_str() else {
+        return judging.unknown(path);
+    };
+    let Some((host, _)) = image.split_once('/') else {
+        return;
+    };
+    if !host.contains(['.', ':']) && host != "localhost" || is_public(host) {
+        return;
+    }
+    let host = quoted(host);
+    let message = format!(
+        "has an image of the registry `{host}`, which this host would ask in its own network"
+    );
+    judging.site(format!("registry:{host}"), "image", image, message);
+}
+
+fn is_public(host: &str) -> bool {
+    // What the kit builds has a name that no registry has.
+    const KIT: &str = "cc-ci.local";
+    const PRIVATE: [&str; 11] = [
+        "arpa",
+        "corp",
+        "example",
+        "home",
+        "internal",
+        "intranet",
+        "invalid",
+        "lan",
+        "local",
+        "localhost",
+        "test",
+    ];
+    let plain = |label: &str| {
+        let sign = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !label.is_empty() && label.bytes().all(sign)
+    };
+    let labels: Vec<&str> = host.split('.').collect();
+    let last = labels
+        .last()
+        .copied()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let named = last.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let is_name = labels.len() > 1 && labels.iter().all(|label| plain(label)) && named;
+    host == KIT || is_name && !PRIVATE.contains(&last.as_str())
+}
 
 fn capabilities(judging: &mut Judging<'_>, path: &str, value: &Value) {
     for item in items(value) {

@@ -38,16 +38,9 @@ impl<G: Generic> Run<'_, G> {
         self.prepare().await?;
         let prepared = self.prepared()?;
         let head = prepared.head.clone();
-        let base = prepared.base.clone();
-        let refused = self.judge_all(&head, base.as_ref()).await?;
-        let Some(base) = base else {
+        let Some(base) = prepared.base.clone() else {
             return self.deploy_fresh(&head).await;
         };
-        if let Some(why) = refused {
-            self.no_such_base(base.version.as_deref().unwrap_or_default(), &why);
-            self.take_env_of(&head)?;
-            return self.deploy_fresh(&head).await;
-        }
         match self.deploy_fresh(&base).await {
             Err(Stop::Fault(Fault::Recipe(reason))) => {
                 // A base that can't be deployed is not head's fault.

@@ -202,6 +202,7 @@ impl<G: Generic> Run<'_, G> {
         self.hook(Hook::Install).await?;
         self.read_env(&sample)?;
         self.proxy_is_up().await?;
+        self.judge_targets().await?;
         self.look_for_room().await
     }
 

@@ -2,7 +2,6 @@
 
 use results::Tier;
 
-use super::prepare::Target;
 use super::{Run, Stop};
 use crate::engine::{Deployment, refusal};
 use crate::fault::Fault;
@@ -34,29 +33,30 @@ impl<G: Generic> Run<'_, G> {
         Ok(())
     }
 
-    /// Judges head before the base is deployed: where it can't be, nothing is. A base that can't be
-    /// is not head's fault: Some says why.
-    pub(super) async fn judge_all(
-        &mut self,
-        head: &Target,
-        base: Option<&Target>,
-    ) -> Result<Option<String>, Stop> {
+    /// Judges head and base before anything of them is deployed, or asked for elsewhere. Where head
+    /// is refused, nothing is; a base that is refused is not head's fault.
+    pub(super) async fn judge_targets(&mut self) -> Result<(), Stop> {
         let prepared = self.prepared()?;
-        let of_head = self.env_of(head)?;
-        let of_head = head.deployment(&of_head, &prepared.app)?;
-        let of_base = base.map(|base| base.deployment(&prepared.env, &prepared.app));
+        let (head, base) = (prepared.head.clone(), prepared.base.clone());
+        let of_head = self.env_of(&head)?;
+        let of_head = head.deployment(&of_head, &self.prepared()?.app)?;
         self.judge(&of_head).await?;
-        let Some(of_base) = of_base else {
-            return Ok(None);
+        let Some(base) = base else {
+            return Ok(());
         };
-        let judged = match of_base {
+        let prepared = self.prepared()?;
+        let judged = match base.deployment(&prepared.env, &prepared.app) {
             Ok(of_base) => self.judge(&of_base).await,
             Err(fault) => Err(fault.into()),
         };
-        match judged {
-            Err(Stop::Fault(Fault::Recipe(why) | Fault::Infra(why))) => Ok(Some(why)),
-            other => other.map(|()| None),
+        let Err(Stop::Fault(Fault::Recipe(why) | Fault::Infra(why))) = judged else {
+            return judged;
+        };
+        self.no_such_base(base.version.as_deref().unwrap_or_default(), &why);
+        if let Some(prepared) = &mut self.prepared {
+            prepared.base = None;
         }
+        Ok(self.take_env_of(&head)?)
     }
 
     fn note_wall(&self, deployment: &Deployment, finding: &Finding) {

@@ -48,6 +48,10 @@ const CONTAINER: &str = "TaskTemplate.ContainerSpec.";
     "Mounts",
     r#"[{"Type":"tmpfs","Target":"/x","TmpfsOptions":{"SizeBytes":1,"Mode":511}}]"#
 )]
+#[case::hub("Image", r#""library/nginx:1@sha256:00""#)]
+#[case::public("Image", r#""git.coopcloud.tech/coop-cloud/x:1""#)]
+#[case::kit("Image", r#""cc-ci.local/canary:1""#)]
+#[case::id("Image", r#""sha256:abc""#)]
 #[case::hostname("Hostname", r#""rabbit""#)]
 #[case::own_hostname("Hostname", r#""mail.foo.ci.test""#)]
 #[case::secret("Secrets", r#"[{"File":{"Name":"/etc/x","UID":"0","GID":"0","Mode":256},"SecretID":"i","SecretName":"foo_ci_test_s"}]"#)]
@@ -61,6 +65,23 @@ fn a_container_may_have(#[case] key: &str, #[case] value: &str) {
     r#"["all"]"#,
     "S capability:ALL: service `app` adds the capability ALL"
 )]
+#[case::loopback(
+    "Image",
+    r#""localhost/x:1""#,
+    "S registry:localhost: service `app` has an image of the registry `localhost`"
+)]
+#[case::metadata(
+    "Image",
+    r#""169.254.169.254/latest/x""#,
+    "S registry:169.254.169.254: "
+)]
+#[case::port(
+    "Image",
+    r#""registry.example.org:22/x""#,
+    "S registry:registry.example.org:22: "
+)]
+#[case::address("Image", r#""[fd00::1]:80/x""#, "S registry:[fd00::1]:80: ")]
+#[case::private("Image", r#""nas.lan/x""#, "S registry:nas.lan: ")]
 #[case::admin(
     "CapabilityAdd",
     r#"["cap_sys_admin"]"#,
