@@ -12,6 +12,7 @@ mod compose;
 mod env;
 mod names;
 mod nginx;
+mod paths;
 mod protocol;
 mod record;
 mod repo_local;
@@ -22,11 +23,12 @@ mod summary;
 /// A property, by the name of its fuzz target and of its corpus.
 pub type Property = fn(&[u8]);
 
-pub const ALL: [(&str, Property); 10] = [
+pub const ALL: [(&str, Property); 11] = [
     ("command", command::holds),
     ("compose", compose::holds),
     ("env", env::holds),
     ("names", names::holds),
+    ("paths", paths::holds),
     ("protocol", protocol::holds),
     ("record", record::holds),
     ("repo_local", repo_local::holds),

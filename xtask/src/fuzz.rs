@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(exit::of_error(&error), exit::USAGE);
         assert!(
             error.to_string().ends_with(
-                "the targets are command, compose, env, names, protocol, record, repo_local, rules, specs, summary"
+                "the targets are command, compose, env, names, paths, protocol, record, repo_local, rules, specs, summary"
             )
         );
         assert!(chosen(&[], None).is_err(), "no target is no success");
