@@ -91,7 +91,6 @@ pub async fn run(
     })?;
     let mut spoilt = witness::end_of(&id).await?;
     spoilt.extend(personal.look()?);
-    spoilt.extend(told(&expect, &personal.dropped.heard()));
     if let Some(beside) = beside {
         spoilt.extend(beside.end().await?);
     }
@@ -106,6 +105,9 @@ pub async fn run(
         stack: stack.as_deref(),
     };
     spoilt.extend(shared.look(&suspect).await?);
+    let mut heard = personal.dropped.heard();
+    heard.extend(shared.told_by(&id).await);
+    spoilt.extend(told(&expect, &heard));
     for file in [&out, &log] {
         spoilt.extend(witness::tokens_in(file, &shared.tokens)?);
     }

@@ -78,7 +78,8 @@ impl Foreign {
         ]
     }
 
-    /// What is not as it was, and what a run has made in our name. All is put right.
+    /// What is not as it was, and what a run has made in our name. What is gone is made again,
+    /// and what has changed is from now on as it is.
     pub async fn look(&mut self) -> Result<Vec<Spoilt>> {
         let mut spoilt = Vec::new();
         let now = self.now().await?;
@@ -93,9 +94,16 @@ impl Foreign {
             }
         }
         if !spoilt.is_empty() {
-            self.remove_all().await?;
+            // What is still there may be in use by an attack that goes on: it stays as it is now.
             for object in &self.objects {
-                self.create(object).await?;
+                if docker(&[object.kind, "inspect", &object.name])
+                    .await
+                    .is_err()
+                {
+                    self.create(object).await?;
+                } else if object.kind == "volume" {
+                    self.fill(&object.name).await?;
+                }
             }
             self.up().await?;
             self.was = self.now().await?;
@@ -108,10 +116,15 @@ impl Foreign {
         arguments.extend(object.create.iter().map(String::as_str));
         docker(&arguments).await?;
         if object.kind == "volume" {
-            let at = mountpoint(&object.name).await?;
-            fs::write(at.join("marker"), format!("WITNESS={}\n", self.token))?;
-            fs::create_dir_all(at.join("landing"))?;
+            self.fill(&object.name).await?;
         }
+        Ok(())
+    }
+
+    async fn fill(&self, volume: &str) -> Result<()> {
+        let at = mountpoint(volume).await?;
+        fs::write(at.join("marker"), format!("WITNESS={}\n", self.token))?;
+        fs::create_dir_all(at.join("landing"))?;
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 //! at after every run.
 //!
 //! Invariants: a witness that can't be looked at is an error, and never untouched; what was spoilt is
-//! made again, so that the next run finds it whole; other work on this machine is never taken for an
+//! made again, or taken as it is from then on, so that the next run answers for itself; other work on this machine is never taken for an
 //! attack (what is compared carries our mark, or is nobody's to change).
 //!
 //! Must not know: what a wall is made of, or what a verdict should be.
@@ -179,7 +179,8 @@ impl Shared {
         self.spoilt.lock().await.len()
     }
 
-    /// What is spoilt, by this run as far as can be told. It is made again.
+    /// What is spoilt, by this run as far as can be told. What is gone
+    /// is made again.
     pub async fn look(&self, suspect: &Suspect<'_>) -> Result<Vec<Spoilt>> {
         // One at a time: what is found is taken away with the finding.
         let mut all = self.spoilt.lock().await;
@@ -188,7 +189,19 @@ impl Shared {
         all.extend(self.neighbour.lock().await.look().await?);
         let since = all.iter().skip(suspect.since);
         let of_it = since.filter(|spoilt| suspect.may_have_done(spoilt));
-        Ok(of_it.cloned().collect())
+        let of_it = of_it.map(|spoilt| match NAMES.is_match(&spoilt.how) {
+            true => spoilt.clone(),
+            false => Spoilt::new(
+                spoilt.witness,
+                format!("by this run or one beside it: {}", spoilt.how),
+            ),
+        });
+        Ok(of_it.collect())
+    }
+
+    /// What a run's payload has told on the network `proxy`; asked for after [`Self::look`].
+    pub async fn told_by(&self, run: &str) -> Vec<String> {
+        self.neighbour.lock().await.told_by(run)
     }
 
     /// All that the swarm was given so far: nothing of it is still on its way here.

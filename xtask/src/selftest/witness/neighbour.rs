@@ -1,5 +1,8 @@
 //! Another's app on the network `proxy`, and somebody there who asks it all the time, by each of its
 //! names: nobody else may answer for it, were it for a moment.
+//!
+//! Who asks also listens there: payloads tell it what they have reached, where the host itself can't be
+//! reached from a container.
 
 use std::collections::VecDeque;
 use std::process::Stdio;
@@ -28,6 +31,12 @@ addresses() { getent ahostsv4 "$1" | cut -d' ' -f1 | sort -u | tr '\n' ' '; }
 answer() { curl --silent --max-time 5 "http://$1:8080/" | cut -d' ' -f4; }
 until [ "$(answer "$1")" = "$word" ]; do sleep 0.2; done
 want=$(addresses "$1")
+perl -MIO::Socket::INET -e '
+  $| = 1; my $door = IO::Socket::INET->new(LocalPort => 9, Listen => 64, ReuseAddr => 1) or die;
+  while (my $caller = $door->accept) {
+    eval { local $SIG{ALRM} = sub { die }; alarm 5; my $line = <$caller>; alarm 0; print "heard: $line" };
+    close $caller;
+  }' &
 silent=0
 while :; do
   for name; do
@@ -56,6 +65,7 @@ pub struct Neighbour {
 struct Heard {
     beats: u64,
     wrong: VecDeque<String>,
+    told: Vec<String>,
 }
 
 impl Neighbour {
@@ -125,6 +135,13 @@ impl Neighbour {
         Ok(wrong.into_iter().map(spoilt).collect())
     }
 
+    /// What a run's payload has told, once a whole round has gone by since.
+    pub fn told_by(&self, run: &str) -> Vec<String> {
+        let heard = self.heard.lock().expect("nobody panics with it");
+        let told = heard.told.iter().filter(|line| line.contains(run));
+        told.cloned().collect()
+    }
+
     /// Waits for the end of a round that begins now.
     async fn round(&self, within: Duration) -> Result<()> {
         let beats = || self.heard.lock().map(|heard| heard.beats).unwrap_or(0);
@@ -160,10 +177,14 @@ async fn follow(stdout: ChildStdout, heard: Arc<Mutex<Heard>>) {
     let mut lines = BufReader::new(stdout).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let mut heard = heard.lock().expect("nobody panics with it");
-        match line.strip_prefix("wrong: ") {
-            Some(wrong) if heard.wrong.len() < 100 => heard.wrong.push_back(wrong.to_owned()),
-            Some(_) => {}
-            None => heard.beats += 1,
+        if let Some(wrong) = line.strip_prefix("wrong: ") {
+            if heard.wrong.len() < 100 {
+                heard.wrong.push_back(wrong.to_owned());
+            }
+        } else if let Some(told) = line.strip_prefix("heard: ") {
+            heard.told.push(told.to_owned());
+        } else {
+            heard.beats += 1;
         }
     }
 }
