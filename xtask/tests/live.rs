@@ -415,7 +415,7 @@ const LONG: &str = "a_name_that_is_by_far_too_long_for_a_secret_of_the_swarm";
 #[rstest::rstest]
 #[case::yaml([("compose.yml", "networks:\n  proxy:", "networks: [".to_owned())], "compose.yml:")]
 #[case::missing_file([("compose.yml", "nginx.conf.tmpl", "gone.tmpl".to_owned())], "gone.tmpl")]
-#[case::bind_mount([("compose.yml", "      - content:", "      - /etc:/host\n      - content:".to_owned())], "/etc")]
+#[case::foreign_volume([("compose.yml", "  content:\n", "  content:\n    name: of-others\n".to_owned())], "of-others")]
 #[case::secret_that_nobody_gave(secret("token", "SECRET_TOKEN_VERSION"), "nobody gave it")]
 #[case::long_name(secret(LONG, "SECRET_LONG_VERSION"), LONG)]
 fn what_is_wrong_in_the_recipe_is_the_recipes_failure<const N: usize>(
@@ -432,6 +432,23 @@ fn what_is_wrong_in_the_recipe_is_the_recipes_failure<const N: usize>(
 }
 
 #[test]
+fn what_this_site_does_not_allow_is_no_statement_about_the_recipe() {
+    let site = Site::new(920_010);
+    let (folder, _) = outside(&site, |folder| {
+        let bind = "      - /etc:/host\n      - content:";
+        edit(folder.join("compose.yml"), |text| {
+            text.replacen("      - content:", bind, 1)
+        });
+    });
+    came_to(
+        &site,
+        &folder,
+        3,
+        "not judged: this site does not allow it: compose.yml:",
+    );
+}
+
+#[test]
 fn a_recipe_without_compose_yml_fails() {
     let site = Site::new(920_009);
     let (folder, _) = outside(&site, |folder| {
@@ -441,9 +458,13 @@ fn a_recipe_without_compose_yml_fails() {
 }
 
 fn is_the_recipes_failure(site: &Site, folder: &Path, said: &str) {
+    came_to(site, folder, 1, said);
+}
+
+fn came_to(site: &Site, folder: &Path, code: i32, said: &str) {
     let source = folder.to_str().unwrap();
     let output = site.ci("r", &["--source", source, "--tiers", "install"]);
-    ended(&{ output }.output().unwrap(), 1);
+    ended(&{ output }.output().unwrap(), code);
     let record = site.record("r");
     let reason = record["verdict_reason"].as_str().unwrap();
     assert!(reason.contains(said), "{reason}");

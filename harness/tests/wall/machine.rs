@@ -163,11 +163,11 @@ fn what_arrives_without_the_wall_does_not_with_it(#[case] asked: Asked, #[case] 
     all.sort();
     let targets: Vec<_> = all.iter().map(String::as_str).collect();
 
-    assert_eq!(
-        machine.attack(&targets),
-        all,
-        "without the wall all of it arrives"
-    );
+    // The neighbours of a new link find each other in their own time.
+    let arrives = (0..10).any(|_| machine.attack(&targets) == all);
+    assert!(arrives, "without the wall all of it arrives");
+    heard();
+    assert_eq!(machine.attack(&targets), all);
     assert_eq!(heard(), all);
 
     machine.build(asked.family, &[], &[resolver]);

@@ -50,12 +50,13 @@ pub use self::bot::forget as forget_snapshots;
 pub const LOG: &str = "abra.log";
 
 /// What abra, and the programs that it starts, are made of and look up.
-const SYSTEM: [&str; 12] = [
+const SYSTEM: [&str; 13] = [
     "/usr",
     "/bin",
     "/sbin",
     "/run/current-system",
     "/etc/ca-certificates",
+    "/etc/gitconfig",
     "/etc/group",
     "/etc/hosts",
     "/etc/localtime",
@@ -124,6 +125,7 @@ impl AbraEngine {
             through: Some(Through {
                 socket: door.socket(),
                 confined: self.confined(door),
+                servers: self.servers(),
             }),
         };
         self.program.call(call, &at, doing).await?;
@@ -150,16 +152,24 @@ impl AbraEngine {
             self.program.path().to_owned(),
             self.home.catalogue().to_owned(),
         ]);
-        // Where servers are, and none of the registries' logins beside it.
-        let clients = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
-        let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker"));
-        read.extend(clients.or_else(home).map(|dir| dir.join("contexts")));
+        // None of the registries' logins beside it.
+        read.extend(self.servers().map(|dir| dir.join("contexts")));
         Confined {
             read,
             write: vec![self.dir.clone()],
             in_place: Some((door.socket().to_owned(), self.engine_sockets())),
             network: !self.home.is_here(),
         }
+    }
+
+    /// Where Docker's contexts are, for a server that is one.
+    fn servers(&self) -> Option<PathBuf> {
+        if self.home.is_here() {
+            return None;
+        }
+        let clients = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+        let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".docker"));
+        clients.or_else(home)
     }
 
     /// Where abra may look for the engine of this machine.

@@ -54,6 +54,8 @@ pub struct Place<'a> {
 pub struct Through<'a> {
     pub socket: &'a Path,
     pub confined: Confined,
+    /// The folder of Docker's contexts, where the server is not this machine.
+    pub servers: Option<PathBuf>,
 }
 
 /// What abra, and Docker's client in it, needs of our environment to find its engine.
@@ -173,6 +175,11 @@ impl Program {
         if let Some(through) = &at.through {
             let engine = format!("unix://{}", through.socket.display());
             command.env("DOCKER_HOST", engine).env("TMPDIR", at.folder);
+            // What is in the account's own home can't be read.
+            command.env("HOME", at.folder).env_remove("DOCKER_CONFIG");
+            if let Some(servers) = &through.servers {
+                command.env("DOCKER_CONFIG", servers);
+            }
         }
         let shown = call.shown();
         let started = Instant::now();
