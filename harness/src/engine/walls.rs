@@ -31,7 +31,7 @@ impl Walls {
 
     /// How calls for this app pass, as the swarm is now.
     pub async fn passage(&self, swarm: &Swarm, app: &AppSpec) -> Result<Passage, Fault> {
-        let others = swarm::foreign_services(swarm, &app.stack).await?;
+        let others = swarm::foreign_names(swarm, &app.stack).await?;
         Ok(Passage::new(
             (&app.stack, &app.domain, &self.zone),
             (&self.allow, self.ceilings, self.most_tasks),

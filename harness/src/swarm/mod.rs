@@ -46,7 +46,7 @@ pub use images::{SILENCE, built_here, is_present, login, pull_if_missing};
 pub use live::{LiveConfig, LiveMount, LiveService, MountedVolume, live, mounted_volumes};
 pub use manifest::download_size;
 pub use removal::{Removed, anonymous_volumes, remove_secrets, remove_stack};
-pub use services::{container_labelled, foreign_services, remove_service, service_names};
+pub use services::{container_labelled, foreign_names, remove_service, service_names};
 
 /// What Docker puts on every object of a stack.
 pub const NAMESPACE: &str = "com.docker.stack.namespace";

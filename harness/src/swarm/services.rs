@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bollard::query_parameters::{ListContainersOptions, ListServicesOptions};
 
-use super::{Swarm, answered, of_stack};
+use super::{NAMESPACE, Swarm, answered, of_stack};
 use crate::fault::Fault;
 use crate::recipe::StackName;
 
@@ -26,17 +26,29 @@ pub async fn service_names(swarm: &Swarm, stack: &StackName) -> Result<Vec<Strin
         .collect())
 }
 
-/// The full names of all services that are not the stack's.
-pub async fn foreign_services(swarm: &Swarm, stack: &StackName) -> Result<BTreeSet<String>, Fault> {
+/// What answers for others than the stack: full names of their services, and the aliases that
+/// somebody gave them. A short name is not among them: Docker makes it an alias in every stack.
+pub async fn foreign_names(swarm: &Swarm, stack: &StackName) -> Result<BTreeSet<String>, Fault> {
     let services = swarm.docker().list_services(None::<ListServicesOptions>);
     let services = services
         .await
         .map_err(|error| Swarm::fault("listing services", &error))?;
     let own = stack.object("");
-    let names = services
-        .into_iter()
-        .filter_map(|service| service.spec?.name);
-    Ok(names.filter(|name| !name.starts_with(&own)).collect())
+    let mut names = BTreeSet::new();
+    for spec in services.into_iter().filter_map(|service| service.spec) {
+        let Some(name) = spec.name.filter(|name| !name.starts_with(&own)) else {
+            continue;
+        };
+        let labels = spec.labels.unwrap_or_default();
+        let theirs = labels.get(NAMESPACE);
+        let short = theirs.and_then(|stack| name.strip_prefix(&format!("{stack}_")));
+        let task = spec.task_template.unwrap_or_default();
+        let networks = task.networks.into_iter().chain(spec.networks).flatten();
+        let aliases = networks.flat_map(|network| network.aliases.unwrap_or_default());
+        names.extend(aliases.filter(|alias| Some(alias.as_str()) != short));
+        names.insert(name);
+    }
+    Ok(names)
 }
 
 /// Removes a service; one that is gone already is no fault.

@@ -10,6 +10,7 @@ use harness::fault::Fault;
 use harness::recipe::Compose;
 use harness::swarm::NAMESPACE;
 
+use crate::foreign::docker;
 use crate::stand::{DEADLINE, Stand, service, services};
 
 /// What came of a deploy of this text. Our own reading of it is of another, harmless file: nothing
@@ -206,4 +207,36 @@ async fn docker_a_task_has_the_sites_ceilings() {
 fn base64(text: &str) -> String {
     use ::base64::Engine as _;
     ::base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+#[tokio::test]
+async fn docker_a_name_that_answers_for_another_is_not_given_to_the_app() {
+    let stand = Stand::new("door-names").await;
+    let (service, alias) = (
+        format!("of-another-{}", std::process::id()),
+        format!("answers-{}", std::process::id()),
+    );
+    let network = format!("name=proxy,alias={alias}");
+    let make = ["service", "create", "--detach", "--replicas=0", "--name"];
+    docker(&[&make[..], &[&service, "--network", &network, "faulty:1"]].concat());
+    let on_proxy = "networks: {proxy: {external: true}}\n";
+    let mut refused = Vec::new();
+    for text in [
+        format!("{APP}    networks: {{proxy: {{aliases: [{alias}]}}}}\n{on_proxy}"),
+        format!("{APP}    networks: {{proxy: {{aliases: [{service}]}}}}\n{on_proxy}"),
+        format!("services:\n  {alias}: {{image: 'faulty:1', networks: [proxy]}}\n{on_proxy}"),
+        format!("services:\n  {service}: {{image: 'faulty:1', networks: [proxy]}}\n{on_proxy}"),
+    ] {
+        refused.push(deployed(&stand, &text).await);
+    }
+    let own = format!("{APP}    networks: [proxy]\n{on_proxy}");
+    let let_through = deployed(&stand, &own).await;
+    docker(&["service", "rm", &service]);
+    for fault in refused {
+        let fault = fault.unwrap_err();
+        assert!(matches!(fault, Fault::Recipe(_)), "{fault:?}");
+        assert!(fault.to_string().contains("foreign-alias"), "{fault}");
+    }
+    let_through.unwrap();
+    stand.remove().await;
 }

@@ -47,7 +47,12 @@ impl AbraEngine {
             log: &self.dir.join(LOG),
             lock: Some(&app.lock),
             through: Some(Through {
-                socket: door.socket(),
+                // There the door stands in its place; its own path may be too long for a socket's.
+                socket: if rustix::process::geteuid().is_root() {
+                    self.swarm.socket()
+                } else {
+                    door.socket()
+                },
                 confined: self.confined(door),
                 servers: self.servers(),
             }),

@@ -28,7 +28,7 @@ pub struct Passage {
     pub allow: Allowed,
     pub ceilings: Ceilings,
     pub most_tasks: u64,
-    /// Full names of other stacks' services.
+    /// What answers for other stacks.
     pub others: BTreeSet<String>,
     /// Registries whose login the swarm may use.
     pub logins: Vec<RegistryLogin>,

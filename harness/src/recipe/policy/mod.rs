@@ -59,7 +59,8 @@ pub struct Terms<'a> {
     pub domain: &'a AppDomain,
     pub zone: &'a AppDomain,
     pub allow: &'a Allowed,
-    /// Names that answer for other stacks on the shared network: full names of their services.
+    /// Names that answer for other stacks on the shared network: full names of their services, and
+    /// aliases that somebody gave them.
     pub others: &'a BTreeSet<String>,
     /// Over all services of the stack.
     pub most_tasks: u64,
