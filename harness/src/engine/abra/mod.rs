@@ -252,7 +252,7 @@ impl Engine for AbraEngine {
     }
 
     async fn read(&self, app: &AppSpec, what: &Deployment) -> Result<Made, Fault> {
-        stack::read(&self.swarm, &self.dir.join("reading"), app, what).await
+        stack::read(&self.swarm, &self.dir, app, what).await
     }
 
     async fn deploy(&self, app: &AppSpec, what: &Deployment) -> Result<Vec<String>, Fault> {

@@ -24,7 +24,8 @@ use crate::swarm::Swarm;
 
 const DEPLOY_WITHIN: Duration = Duration::from_secs(120);
 
-/// What Docker makes of a deployment. Nothing of it reaches the swarm. `folder` is for this alone.
+/// What Docker makes of a deployment. Nothing of it reaches the swarm. Below `folder` each commit has
+/// a place of its own: two may be read at once.
 pub async fn read(
     swarm: &Swarm,
     folder: &Path,
@@ -32,6 +33,7 @@ pub async fn read(
     what: &Deployment,
 ) -> Result<Made, Fault> {
     refuse_steering(&what.variables)?;
+    let folder = &folder.join(format!("reading-{}", what.commit.short()));
     let files = super::files::prepare(folder, app, what, swarm.needs_dnsrr())?;
     let door = Door::open(folder, swarm.socket(), Way::Read)?;
     let command = stack_deploy(&door, app, &files, &what.variables)?;

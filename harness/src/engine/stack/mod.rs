@@ -92,7 +92,7 @@ impl Engine for StackEngine {
     }
 
     async fn read(&self, app: &AppSpec, what: &Deployment) -> Result<Made, Fault> {
-        client::read(&self.swarm, &self.folder(app).join("reading"), app, what).await
+        client::read(&self.swarm, &self.folder(app), app, what).await
     }
 
     async fn deploy(&self, app: &AppSpec, what: &Deployment) -> Result<Vec<String>, Fault> {

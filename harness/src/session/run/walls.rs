@@ -10,11 +10,17 @@ use crate::suite::Generic;
 
 impl<G: Generic> Run<'_, G> {
     /// Whether walls let the deployment through. Asked again of what was judged, it says nothing.
-    pub(super) async fn judge(&mut self, deployment: &Deployment) -> Result<(), Stop> {
+    pub(super) async fn judge(&mut self, deployment: &Deployment) -> Result<(), Fault> {
         let asked = (deployment.commit.clone(), deployment.variables.clone());
         if self.judged.contains(&asked) {
             return Ok(());
         }
+        let findings = self.findings(deployment).await?;
+        self.ruled(deployment, &findings)
+    }
+
+    /// What there is to say of what Docker makes of it.
+    async fn findings(&self, deployment: &Deployment) -> Result<Vec<Finding>, Fault> {
         let prepared = self.prepared()?;
         let made = prepared.engine.read(&prepared.app, deployment).await?;
         let passage = prepared
@@ -23,13 +29,18 @@ impl<G: Generic> Run<'_, G> {
             .await?;
         let mut findings = policy::judge(&made, &passage.terms());
         findings.extend(policy::declared(&deployment.compose, &passage.terms()));
+        Ok(findings)
+    }
+
+    fn ruled(&mut self, deployment: &Deployment, findings: &[Finding]) -> Result<(), Fault> {
         for finding in findings.iter().filter(|one| one.blame == Blame::Nobody) {
             self.note_wall(deployment, finding);
         }
-        if let Some(fault) = refusal(&findings, deployment) {
-            return Err(fault.into());
+        if let Some(fault) = refusal(findings, deployment) {
+            return Err(fault);
         }
-        self.judged.push(asked);
+        let ruled = (deployment.commit.clone(), deployment.variables.clone());
+        self.judged.push(ruled);
         Ok(())
     }
 
@@ -39,18 +50,25 @@ impl<G: Generic> Run<'_, G> {
         let prepared = self.prepared()?;
         let (head, base) = (prepared.head.clone(), prepared.base.clone());
         let of_head = self.env_of(&head)?;
-        let of_head = head.deployment(&of_head, &self.prepared()?.app)?;
-        self.judge(&of_head).await?;
-        let Some(base) = base else {
-            return Ok(());
-        };
         let prepared = self.prepared()?;
-        let judged = match base.deployment(&prepared.env, &prepared.app) {
-            Ok(of_base) => self.judge(&of_base).await,
-            Err(fault) => Err(fault.into()),
+        let of_head = head.deployment(&of_head, &prepared.app)?;
+        let Some(base) = base else {
+            return Ok(self.judge(&of_head).await?);
         };
-        let Err(Stop::Fault(Fault::Recipe(why) | Fault::Infra(why))) = judged else {
-            return judged;
+        let of_base = base.deployment(&prepared.env, &prepared.app);
+        let in_base = async {
+            let of_base = of_base.as_ref().map_err(Fault::clone)?;
+            self.findings(of_base).await
+        };
+        let (found, found_in_base) = tokio::join!(self.findings(&of_head), in_base);
+        self.ruled(&of_head, &found?)?;
+        let judged = match (found_in_base, &of_base) {
+            (Ok(found), Ok(of_base)) => self.ruled(of_base, &found),
+            (Err(fault), _) => Err(fault),
+            (_, Err(fault)) => Err(fault.clone()),
+        };
+        let Err(Fault::Recipe(why) | Fault::Infra(why) | Fault::Usage(why)) = judged else {
+            return Ok(());
         };
         self.no_such_base(base.version.as_deref().unwrap_or_default(), &why);
         if let Some(prepared) = &mut self.prepared {
