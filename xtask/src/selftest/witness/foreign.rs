@@ -73,7 +73,7 @@ impl Foreign {
             ("foreign-config-text", CONFIG_TEXT.to_owned()),
             ("foreign-secret", format!("{mark}-secret")),
             ("foreign-network", format!("{mark}-net")),
-            ("foreign-stack", format!("{mark}other")),
+            ("foreign-stack", format!("{mark}_other_test")),
             ("foreign-inner", format!("{mark}-inner")),
         ]
     }
@@ -147,7 +147,10 @@ impl Foreign {
     }
 
     async fn container(&self) -> Result<String> {
-        let label = format!("label=com.docker.swarm.service.name={}other_app", self.mark);
+        let label = format!(
+            "label=com.docker.swarm.service.name={}_other_test_app",
+            self.mark
+        );
         let ids = docker(&["ps", "--quiet", "--no-trunc", "--filter", &label]).await?;
         Ok(ids.trim().to_owned())
     }
@@ -214,14 +217,17 @@ async fn mountpoint(volume: &str) -> Result<PathBuf> {
 }
 
 fn objects(mark: &str, hex: &str, files: &std::path::Path) -> Vec<Object> {
-    let labelled = format!("{NAMESPACE}={mark}other");
+    let labelled = format!("{NAMESPACE}={mark}_other_test");
     let file = |name: &str| files.join(name).display().to_string();
     let (config, secret, net) = (
         format!("{mark}-config"),
         format!("{mark}-secret"),
         format!("{mark}-net"),
     );
-    let (other_data, other_app) = (format!("{mark}other_data"), format!("{mark}other_app"));
+    let (other_data, other_app) = (
+        format!("{mark}_other_test_data"),
+        format!("{mark}_other_test_app"),
+    );
     let object = |kind, name: &str, format, create: &[&str]| Object {
         kind,
         name: name.to_owned(),
