@@ -175,11 +175,12 @@ impl Judge {
         let (repo, number) = (&due.repo, due.number);
         match self.0.forge.history(repo, number).await {
             Ok(history) => Ok(Some(history)),
-            Err(error @ ForgeError::Passing { .. }) => Err(error.into()),
-            Err(error) => {
+            Err(error @ ForgeError::Refused { .. }) => {
                 tracing::warn!(%repo, number, "{error}");
                 Ok(None)
             }
+            // A page of HTML in its place (a proxy's, while the forge restarts) passes, too.
+            Err(error) => Err(error.into()),
         }
     }
 

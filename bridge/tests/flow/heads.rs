@@ -187,7 +187,6 @@ async fn a_commit_that_is_not_the_head_is_not_run(#[case] text: &str, #[case] na
 #[rstest]
 #[case::not_there(Fault::ErrorBefore(404))]
 #[case::no_right(Fault::ErrorBefore(403))]
-#[case::a_page(Fault::Html)]
 #[tokio::test]
 async fn without_a_timeline_nothing_is_run(#[case] fault: Fault) {
     let mut world = World::new().await;
@@ -200,11 +199,14 @@ async fn without_a_timeline_nothing_is_run(#[case] fault: Fault) {
     world.down().await;
 }
 
+#[rstest]
+#[case::an_error(Fault::ErrorBefore(503))]
+#[case::a_page(Fault::Html)]
 #[tokio::test]
-async fn a_timeline_that_can_not_be_had_now_is_asked_for_again() {
+async fn a_timeline_that_can_not_be_had_now_is_asked_for_again(#[case] fault: Fault) {
     let mut world = World::new().await;
     let number = open(&mut world).await;
-    let rule = Rule::new(Fault::ErrorBefore(503)).on([Kind::Timeline]);
+    let rule = Rule::new(fault).on([Kind::Timeline]);
     world.gitea.faults().set(1, [rule]);
     world.say(REPO, number, "ada", "!testme");
     world.up().await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use harness::cause::{self, Trouble};
 use harness::fault::Fault;
 use harness::recipe::compose::Service;
+use harness::recipe::policy::Allowed;
 use harness::site::{RegistryHost, RegistryLogin, Site};
 use harness::swarm::{self, Swarm};
 
@@ -238,7 +239,10 @@ async fn pulled_by_the_swarm(name: &str, named: bool) -> (bool, String) {
     let login = RegistryLogin {
         host: RegistryHost::of_image(name),
     };
+    // Its address is allowed either way: what differs is the login.
+    let rule = format!("registry:{}", login.host);
     let site = Site {
+        allow: Allowed::parse([rule.as_str()]).unwrap(),
         registry: Vec::from_iter(named.then_some(login)),
         ..Site::default()
     };
