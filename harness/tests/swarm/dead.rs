@@ -60,8 +60,7 @@ async fn docker_a_leftover_that_can_not_be_removed_fails_nobody_and_costs_second
     theirs.holder(&format!("holder-{}", std::process::id()), &stuck);
     let started = Instant::now();
     let swept = janitor::sweep(&swarm, &registry, WITHIN).await.unwrap();
-    // A machine that is busy with other tests gets some time more.
-    assert!(started.elapsed() < 2 * WITHIN);
+    assert!(started.elapsed() < WITHIN + Duration::from_secs(1));
     assert_eq!(swept.reaped, [] as [&str; 0]);
     let [trouble] = &swept.troubles[..] else {
         panic!("{swept:?}")
@@ -71,9 +70,7 @@ async fn docker_a_leftover_that_can_not_be_removed_fails_nobody_and_costs_second
     assert_eq!(registry.unsettled().unwrap().len(), 1);
     assert!(volumes().contains(&stuck));
     drop(theirs);
-    let swept = janitor::sweep(&swarm, &registry, 10 * WITHIN)
-        .await
-        .unwrap();
+    let swept = janitor::sweep(&swarm, &registry, WITHIN).await.unwrap();
     assert_eq!(
         (swept.reaped.len(), swept.troubles.len()),
         (1, 0),

@@ -31,7 +31,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        let remove = ["rm", "--force", &self.0];
+        let remove = ["rm", "--force", "--volumes", &self.0];
         let removed = std::process::Command::new("docker").args(remove).output();
         drop(removed);
     }

@@ -62,13 +62,16 @@ impl<G: Generic> Run<'_, G> {
         };
         let (found, found_in_base) = tokio::join!(self.findings(&of_head), in_base);
         self.ruled(&of_head, &found?)?;
-        let judged = match (found_in_base, &of_base) {
-            (Ok(found), Ok(of_base)) => self.ruled(of_base, &found),
-            (Err(fault), _) => Err(fault),
-            (_, Err(fault)) => Err(fault.clone()),
-        };
-        let Err(Fault::Recipe(why) | Fault::Infra(why) | Fault::Usage(why)) = judged else {
-            return Ok(());
+        let why = match (found_in_base, &of_base) {
+            (Ok(found), Ok(of_base)) => match self.ruled(of_base, &found) {
+                Ok(()) => return Ok(()),
+                // Not allowed here, or nowhere: either way there is no such base.
+                Err(fault) => fault.to_string(),
+            },
+            (Err(Fault::Recipe(why)), _) => why,
+            // That it could not be read says nothing of the base.
+            (Err(fault), _) => return Err(fault.into()),
+            (_, Err(fault)) => return Err(fault.clone().into()),
         };
         self.no_such_base(base.version.as_deref().unwrap_or_default(), &why);
         if let Some(prepared) = &mut self.prepared {
